@@ -1,0 +1,479 @@
+"""The question put to people: its values, its events and facts, its table of states, and `decide`.
+
+An *event* is what reached us, a *fact* is what we now hold true, an *effect* is what must still happen.
+`decide` is the only place where an event gets a meaning; `evolve` is the only way an approval changes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from gateway.core import payload
+from gateway.core.action import Action, Field, digest_of
+from gateway.core.policy import POLICY, Decider, Risk, Rule
+
+
+class State(StrEnum):
+    """Where a question stands. People or the clock move it out of OPEN, once; every other state is final."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+class Verdict(StrEnum):
+    """What one person said."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    MODIFY = "modify"
+
+
+class Channel(StrEnum):
+    """The door through which a vote came."""
+
+    REPLY = "reply"
+    LINK = "link"
+    CLI = "cli"
+    API = "api"
+    POLICY = "policy"
+
+
+class Answer(StrEnum):
+    """What became of an event: the word in the log, the metric, the letter and the test."""
+
+    OPENED = "opened"
+    RECORDED = "recorded"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    MODIFIED = "modified"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    ALREADY_DECIDED = "already-decided"
+    ALREADY_VOTED = "already-voted"
+    NOT_A_REVIEWER = "not-a-reviewer"
+    CHANNEL_REFUSED = "channel-refused"
+    NOT_DUE = "not-due"
+    EDIT_REFUSED = "edit-refused"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One action of an approval, as it was prepared, digested and shown."""
+
+    action: Action
+    digest: str
+    summary: str
+    """One line made by the gateway from the action's facts."""
+    note: str = ""
+    """The agent's own words about it; shown apart, never trusted."""
+    editable: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What one person, or the policy, said; `by` is the person's identity, whatever address it came from."""
+
+    by: str
+    verdict: Verdict
+    channel: Channel
+    at: datetime
+    comment: str = ""
+    evidence: str = ""
+    """What shows who it was: the reply's Message-ID, the link's jti, the user of the command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A question, the people it was put to, and what they said.
+
+    `thread`, `graph` and `interrupt` say which pending interrupt the answer goes to, `dialect` how it is
+    phrased (see `core.payload`). `original` is the action first asked for, where an edit replaced it.
+    """
+
+    id: str
+    thread: str
+    graph: str
+    interrupt: str
+    dialect: str
+    items: tuple[Item, ...]
+    risk: Risk
+    rule: Rule
+    reviewers: tuple[str, ...]
+    requester: str
+    opened_at: datetime
+    expires_at: datetime
+    state: State = State.OPEN
+    votes: tuple[Vote, ...] = ()
+    decided_at: datetime | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    original: tuple[Item, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """What is approved, in one value: tokens and grants are bound to it."""
+        return digest_of(item.digest for item in self.items)
+
+    @property
+    def deciding_vote(self) -> Vote | None:
+        """The vote that ended the question, where a vote ended it."""
+        return self.votes[-1] if self.votes and self.state is not State.EXPIRED else None
+
+    @property
+    def reason(self) -> str:
+        """Why it ended as it did, for the agent and for people; empty while it is open."""
+        if self.state is State.EXPIRED:
+            return "expired"
+        return self.votes[-1].comment if self.votes else ""
+
+
+# --- events: what reached us -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A graph asks; `approval` is the question as it would be opened."""
+
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """A person answered. `edited` is the approval that would replace this one, for MODIFY."""
+
+    vote: Vote
+    edited: Approval | None = None
+    diff_seen: bool = False
+    """Whether the voter saw the exact diff before confirming (page) or typed the exact values (CLI, API)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStruck:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The requester or an operator takes the question back."""
+
+    by: str
+    reason: str = ""
+
+
+Event = Asked | Voted | ClockStruck | Recalled
+
+
+# --- facts: what we now hold true ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The question exists and the people are named."""
+
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class VoteCounted:
+    """A vote that was allowed."""
+
+    id: str
+    vote: Vote
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The quorum approved exactly this digest."""
+
+    id: str
+    digest: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A reviewer rejected."""
+
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """Nobody decided in time; that is never an approval."""
+
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Taken back by the requester or an operator."""
+
+    id: str
+    by: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """An edit made a new question out of it."""
+
+    id: str
+    successor: str
+    at: datetime
+
+
+Fact = Opened | VoteCounted | Granted | Denied | Lapsed | Withdrawn | Superseded
+
+# What is not in this table is forbidden. An empty row is a final state.
+TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
+    State.OPEN: {
+        VoteCounted: State.OPEN,
+        Granted: State.APPROVED,
+        Denied: State.REJECTED,
+        Lapsed: State.EXPIRED,
+        Withdrawn: State.CANCELLED,
+        Superseded: State.SUPERSEDED,
+    },
+    State.APPROVED: {},
+    State.REJECTED: {},
+    State.EXPIRED: {},
+    State.CANCELLED: {},
+    State.SUPERSEDED: {},
+}
+
+
+# --- effects: what must still happen ---------------------------------------------------------------------
+
+
+class Letter(StrEnum):
+    """The kinds of letter; each has its template."""
+
+    ASK = "ask"
+    RECEIPT = "receipt"
+    OUTCOME = "outcome"
+    UNCLEAR = "unclear"
+    ALREADY_DECIDED = "already-decided"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class SendLetter:
+    """Tell one person. Letters may repeat, always with the same Message-ID, so repeating is safe."""
+
+    letter: Letter
+    to: str
+    approval: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    occasion: str = ""
+    """Tells letters of one kind to one person apart; the same occasion is the same letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartGraph:
+    """Run a thread from its request until it stops."""
+
+    graph: str
+    thread: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeGraph:
+    """Answer one pending interrupt, once."""
+
+    graph: str
+    thread: str
+    interrupt: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Do the approved action, at most once; `digest` is what was granted."""
+
+    approval: str
+    digest: str
+
+
+Effect = SendLetter | StartGraph | ResumeGraph | Perform
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an event means. Facts and effects are committed together or not at all."""
+
+    answer: Answer
+    facts: tuple[Fact, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+class ForbiddenTransitionError(RuntimeError):
+    """A fact does not fit the approval's state; a bug in `decide` or a forged row, never a user's mistake."""
+
+
+def decide(approval: Approval, event: Event, now: datetime) -> Outcome:
+    """Say what `event` does to `approval`. The only place where anything is decided."""
+    if isinstance(event, Asked):
+        return _opened(event.approval, now)
+    if approval.state is not State.OPEN:
+        return Outcome(Answer.ALREADY_DECIDED)
+    if now >= approval.expires_at:
+        return _lapsed(approval, now)
+    match event:
+        case Voted(vote=vote) if vote.by not in approval.reviewers:
+            return Outcome(Answer.NOT_A_REVIEWER)
+        case Voted(vote=vote) if vote.channel not in approval.rule.channels:
+            return Outcome(Answer.CHANNEL_REFUSED)
+        case Voted(vote=Vote(verdict=Verdict.REJECT) as vote):
+            return _denied(approval, vote, now)
+        case Voted(vote=Vote(verdict=Verdict.APPROVE) as vote):
+            return _approved(approval, vote, now)
+        case Voted(vote=vote, edited=Approval() as edited):
+            return _modified(
+                approval, vote, edited, now, counts=event.diff_seen and approval.rule.edit_approves
+            )
+        case Voted():
+            return Outcome(Answer.EDIT_REFUSED)
+        case Recalled(by=by, reason=reason):
+            return _withdrawn(approval, by, reason, now)
+        case ClockStruck():
+            return Outcome(Answer.NOT_DUE)
+
+
+def evolve(approval: Approval, fact: Fact) -> Approval:
+    """Return `approval` as it is once `fact` holds.
+
+    Raises:
+        ForbiddenTransitionError: the table has no such step.
+    """
+    if isinstance(fact, Opened):
+        return fact.approval
+    state = TRANSITIONS[approval.state].get(type(fact))
+    if state is None or fact.id != approval.id:
+        raise ForbiddenTransitionError(
+            f"{type(fact).__name__} does not fit {approval.id} in {approval.state}"
+        )
+    match fact:
+        case VoteCounted(vote=vote):
+            return replace(approval, state=state, votes=(*approval.votes, vote))
+        case Superseded(successor=successor, at=at):
+            return replace(approval, state=state, decided_at=at, replaced_by=successor)
+        case Granted(at=at) | Denied(at=at) | Lapsed(at=at) | Withdrawn(at=at):
+            return replace(approval, state=state, decided_at=at)
+
+
+def fold(approval: Approval, facts: Iterable[Fact]) -> Approval:
+    """Apply the facts that concern `approval`, in order; those about another approval are passed over."""
+    for fact in facts:
+        if (fact.approval.id if isinstance(fact, Opened) else fact.id) == approval.id:
+            approval = evolve(approval, fact)
+    return approval
+
+
+def _opened(approval: Approval, now: datetime) -> Outcome:
+    opened = Opened(approval)
+    if approval.rule.decide is Decider.AUTO:
+        vote = Vote(
+            by=POLICY,
+            verdict=Verdict.APPROVE,
+            channel=Channel.POLICY,
+            at=now,
+            comment=f"{approval.risk} risk passes by policy",
+        )
+        facts = (opened, VoteCounted(approval.id, vote), Granted(approval.id, approval.digest, now))
+        return Outcome(Answer.APPROVED, facts, (_resume(fold(approval, facts)),))
+    return Outcome(Answer.OPENED, (opened,), _ask(approval))
+
+
+def _approved(approval: Approval, vote: Vote, now: datetime) -> Outcome:
+    if any(earlier.by == vote.by for earlier in approval.votes):
+        return Outcome(Answer.ALREADY_VOTED)
+    counted = VoteCounted(approval.id, vote)
+    persons = {earlier.by for earlier in approval.votes} | {vote.by}
+    if len(persons) < approval.rule.quorum:
+        return Outcome(Answer.RECORDED, (counted,), _receipt(approval, vote, Answer.RECORDED))
+    facts = (counted, Granted(approval.id, approval.digest, now))
+    resume = _resume(fold(approval, facts))
+    return Outcome(Answer.APPROVED, facts, (resume, *_receipt(approval, vote, Answer.APPROVED)))
+
+
+def _denied(approval: Approval, vote: Vote, now: datetime) -> Outcome:
+    facts = (VoteCounted(approval.id, vote), Denied(approval.id, now))
+    resume = _resume(fold(approval, facts))
+    told = _tell(approval, Letter.OUTCOME, {"result": "rejected"})
+    return Outcome(Answer.REJECTED, facts, (resume, *_receipt(approval, vote, Answer.REJECTED), *told))
+
+
+def _modified(approval: Approval, vote: Vote, edited: Approval, now: datetime, *, counts: bool) -> Outcome:
+    facts: tuple[Fact, ...] = (
+        VoteCounted(approval.id, vote),
+        Superseded(approval.id, edited.id, now),
+        Opened(edited),
+    )
+    if not counts:
+        return Outcome(Answer.MODIFIED, facts, _ask(edited))
+    seconded = _approved(edited, replace(vote, verdict=Verdict.APPROVE), now)
+    effects = list(seconded.effects)
+    if seconded.answer is Answer.RECORDED:
+        effects += _ask(edited, besides=vote.by)
+    return Outcome(seconded.answer, (*facts, *seconded.facts), tuple(effects))
+
+
+def _lapsed(approval: Approval, now: datetime) -> Outcome:
+    facts = (Lapsed(approval.id, now),)
+    resume = _resume(fold(approval, facts))
+    told = _tell(approval, Letter.EXPIRED)
+    return Outcome(Answer.EXPIRED, facts, (resume, *told))
+
+
+def _withdrawn(approval: Approval, by: str, reason: str, now: datetime) -> Outcome:
+    facts = (Withdrawn(approval.id, by, reason, now),)
+    resume = _resume(fold(approval, facts), feedback=reason or f"cancelled by {by}")
+    told = _tell(approval, Letter.WITHDRAWN, {"by": by, "reason": reason})
+    return Outcome(Answer.CANCELLED, facts, (resume, *told))
+
+
+def _resume(approval: Approval, feedback: str | None = None) -> ResumeGraph:
+    answer = payload.Decision(
+        approved=approval.state is State.APPROVED,
+        approval=approval.id,
+        digest=approval.digest,
+        feedback=approval.reason if feedback is None else feedback,
+        modified_parameters=(
+            dict(approval.items[0].action.parameters)
+            if approval.original and approval.state is State.APPROVED
+            else None
+        ),
+    )
+    value = payload.resume_value(approval.dialect, answer)
+    return ResumeGraph(approval.graph, approval.thread, approval.interrupt, value)
+
+
+def _ask(approval: Approval, besides: str | None = None) -> tuple[SendLetter, ...]:
+    asked = (person for person in approval.reviewers if person != besides)
+    return tuple(SendLetter(Letter.ASK, person, approval.id) for person in asked)
+
+
+def _receipt(approval: Approval, vote: Vote, answer: Answer) -> tuple[SendLetter, ...]:
+    return (SendLetter(Letter.RECEIPT, vote.by, approval.id, {"answer": answer}, occasion=vote.verdict),)
+
+
+def _tell(
+    approval: Approval, letter: Letter, details: Mapping[str, Any] | None = None
+) -> tuple[SendLetter, ...]:
+    """Address everybody who was asked, and whoever asked for the action."""
+    people = dict.fromkeys(
+        (*approval.reviewers, *((approval.requester,) if "@" in approval.requester else ()))
+    )
+    return tuple(SendLetter(letter, person, approval.id, details or {}) for person in people)

@@ -1,0 +1,182 @@
+"""Queries about effects: what must still happen, who is at it, and how it went."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway.core.approval import Effect, Perform, ResumeGraph, SendLetter, StartGraph
+from gateway.core.execution import ROW_TRANSITIONS, RowState
+from gateway.store import rows
+from gateway.store.queries import FencedError, NotFoundError, Queries, Row, names, values_of
+from gateway.store.rows import OutboxRow
+
+
+class OutboxQueries(Queries):
+    """Effects: recorded once, claimed by one worker at a time, moved only by the one who holds them."""
+
+    def enqueue(self, row_id: str, effect: Effect, thread: str | None, now: datetime) -> None:
+        """Record that `effect` must happen; the same effect is recorded once, whoever asks again."""
+        self._execute(
+            "INSERT INTO outbox (id, key, kind, thread_id, approval_id, recipient, data, state, due_at,"
+            " created_at, updated_at) VALUES (:id, :key, :kind, :thread, :approval, :recipient, :data,"
+            " 'queued', :now, :now, :now) ON CONFLICT (key) DO NOTHING",
+            {
+                "id": row_id,
+                "key": rows.effect_key(effect),
+                "kind": type(effect).__name__,
+                "thread": effect.thread if isinstance(effect, StartGraph | ResumeGraph) else thread,
+                "approval": effect.approval if isinstance(effect, SendLetter | Perform) else None,
+                "recipient": effect.to if isinstance(effect, SendLetter) else None,
+                "data": rows.dump_effect(effect),
+                "now": rows.dump_time(now),
+            },
+        )
+
+    def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[OutboxRow]:
+        """Take up to `limit` rows that are due, oldest first; nobody else gets them until the lease ends."""
+        found = self._execute(
+            "UPDATE outbox SET state = 'claimed', owner = :owner, generation = generation + 1,"
+            " attempts = attempts + 1, lease_until = :lease, updated_at = :now WHERE id IN"
+            " (SELECT id FROM outbox WHERE state = 'queued' AND due_at <= :now ORDER BY due_at, created_at"
+            " LIMIT :limit) RETURNING *",
+            {
+                "owner": owner,
+                "now": rows.dump_time(now),
+                "lease": rows.dump_time(now + lease),
+                "limit": limit,
+            },
+        )
+        return sorted(
+            (_outbox(row) for row in found.fetchall()), key=lambda row: (row.due_at, row.created_at)
+        )
+
+    def next_due(self) -> datetime | None:
+        """Say when the next queued row is due."""
+        row = self._execute("SELECT MIN(due_at) AS due FROM outbox WHERE state = 'queued'", {}).fetchone()
+        return rows.load_time(row["due"]) if row["due"] else None
+
+    def has_due(self, now: datetime) -> bool:
+        """Whether a claim now would find anything."""
+        due = self.next_due()
+        return due is not None and due <= now
+
+    def move(
+        self,
+        row: OutboxRow,
+        state: RowState,
+        now: datetime,
+        *,
+        due_at: datetime | None = None,
+        evidence: Mapping[str, Any] | None = None,
+        note: str | None = None,
+    ) -> OutboxRow:
+        """Move a row that the caller holds, and return it as it is now.
+
+        Raises:
+            FencedError: it is not the caller's any more, or not where the caller thinks.
+            ValueError: the table of row states has no such step.
+        """
+        if state not in ROW_TRANSITIONS[row.state]:
+            raise ValueError(f"an outbox row does not go from {row.state} to {state}")
+        moved = self._execute(
+            "UPDATE outbox SET state = :state, due_at = :due_at, evidence = :evidence, note = :note,"
+            " updated_at = :now WHERE id = :id AND generation = :generation AND state = :seen RETURNING *",
+            {
+                "id": row.id,
+                "generation": row.generation,
+                "seen": row.state,
+                "state": state,
+                "due_at": rows.dump_time(due_at or row.due_at),
+                "evidence": rows.dump_json(row.evidence if evidence is None else evidence),
+                "note": row.note if note is None else note,
+                "now": rows.dump_time(now),
+            },
+        ).fetchone()
+        if moved is None:
+            raise FencedError(f"outbox row {row.id} is no longer held by this worker")
+        return _outbox(moved)
+
+    def outbox_row(self, row_id: str) -> OutboxRow:
+        """Find an outbox row.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        row = self._execute("SELECT * FROM outbox WHERE id = :id", {"id": row_id}).fetchone()
+        if row is None:
+            raise NotFoundError(f"no outbox row {row_id}")
+        return _outbox(row)
+
+    def outbox_of(self, approval: str) -> list[OutboxRow]:
+        """List the letters and the action of an approval, oldest first."""
+        found = self._execute(
+            "SELECT * FROM outbox WHERE approval_id = :id ORDER BY created_at, id", {"id": approval}
+        )
+        return [_outbox(row) for row in found.fetchall()]
+
+    def perform_row(self, approval: str) -> OutboxRow | None:
+        """Find the row that carries out an approval's action, if it was ever asked for."""
+        row = self._execute(
+            "SELECT * FROM outbox WHERE key = :key", {"key": rows.effect_key(Perform(approval, ""))}
+        ).fetchone()
+        return _outbox(row) if row else None
+
+    def outbox_in(self, states: Sequence[RowState], limit: int = 1000) -> list[OutboxRow]:
+        """List the rows in any of `states`, oldest first."""
+        found = self._execute(
+            f"SELECT * FROM outbox WHERE state IN {names('s', states)} ORDER BY created_at LIMIT :limit",
+            {**values_of("s", states), "limit": limit},
+        )
+        return [_outbox(row) for row in found.fetchall()]
+
+    def first_letter(self, approval: str, recipient: str) -> str | None:
+        """Find the row of the letter that opened the mail thread with a person about an approval."""
+        row = self._execute(
+            "SELECT id FROM outbox WHERE approval_id = :approval AND kind = 'SendLetter' AND recipient = :to"
+            " ORDER BY created_at, id LIMIT 1",
+            {"approval": approval, "to": recipient},
+        ).fetchone()
+        return row["id"] if row else None
+
+    def letters_since(self, approval: str, recipient: str, letters: Sequence[str], since: datetime) -> int:
+        """Count the letters of some kinds that a person was written about an approval since a moment."""
+        found = self._execute(
+            "SELECT data FROM outbox WHERE approval_id = :approval AND kind = 'SendLetter'"
+            " AND recipient = :to AND created_at >= :since",
+            {"approval": approval, "to": recipient, "since": rows.dump_time(since)},
+        )
+        return sum(json.loads(row["data"])["letter"] in letters for row in found.fetchall())
+
+    def add_effect_request(self, approval: str, interrupt: str) -> None:
+        """Remember that this interrupt waits for the approval's receipt."""
+        self._execute(
+            "INSERT INTO effect_requests (approval_id, interrupt_id) VALUES (:approval, :interrupt)"
+            " ON CONFLICT DO NOTHING",
+            {"approval": approval, "interrupt": interrupt},
+        )
+
+    def effect_requests(self, approval: str) -> list[str]:
+        """List the interrupts that wait, or waited, for the approval's receipt."""
+        found = self._execute(
+            "SELECT interrupt_id FROM effect_requests WHERE approval_id = :id ORDER BY interrupt_id",
+            {"id": approval},
+        )
+        return [row["interrupt_id"] for row in found.fetchall()]
+
+
+def _outbox(row: Row) -> OutboxRow:
+    return OutboxRow(
+        id=row["id"],
+        effect=rows.load_effect(row["kind"], row["data"]),
+        thread=row["thread_id"],
+        approval=row["approval_id"],
+        state=RowState(row["state"]),
+        attempts=row["attempts"],
+        generation=row["generation"],
+        due_at=rows.load_time(row["due_at"]),
+        evidence=json.loads(row["evidence"]),
+        note=row["note"],
+        created_at=rows.load_time(row["created_at"]),
+        updated_at=rows.load_time(row["updated_at"]),
+    )

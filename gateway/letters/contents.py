@@ -1,0 +1,280 @@
+"""Say what a letter is about in plain values: the only things that a template can print."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import SequenceMatcher
+from typing import Any, Literal
+
+from gateway.core import mailto
+from gateway.core.action import Change, Field, FieldType
+from gateway.core.approval import Approval, Channel, Letter, State
+from gateway.core.times import moment, period
+from gateway.core.visible import one_line
+from gateway.letters.stationery import Letterhead, Posting, Row
+
+SUBJECT_LENGTH = 90
+"""Characters of a subject, with the `Re: ` of a follow-up."""
+
+_PREVIEW_LENGTH = 200
+_DETAILS: Mapping[str, Any] = {
+    "answer": "",
+    "result": "",
+    "state": "",
+    "by": "",
+    "at": None,
+    "comment": "",
+    "message_id": "",
+    "reason": "",
+    "line": None,
+    "problems": (),
+    "what": "",
+    "next": "",
+    "facts": {},
+}
+CHANNELS: Mapping[Channel, str] = {
+    Channel.REPLY: "by reply",
+    Channel.LINK: "on the decision page",
+    Channel.CLI: "on the command line",
+    Channel.API: "through the API",
+    Channel.POLICY: "by policy",
+}
+"""The doors, as they are called in letters and on pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Everything that one copy of a letter is made of."""
+
+    letter: Letter
+    approval: Approval | None
+    posting: Posting
+    rows: tuple[Row, ...]
+    details: Mapping[str, Any]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The lines that an edit took away (`-`) and put in (`+`) under one label."""
+
+    label: str
+    lines: tuple[tuple[Literal["-", "+"], str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The ways in which a reviewer may answer."""
+
+    approve: str
+    reject: str
+    modify: str | None
+    page: str | None
+    reference: str | None
+    editable: tuple[str, ...]
+    example: str
+    """The field to explain an edit with."""
+
+
+def context(letterhead: Letterhead, content: Content) -> dict[str, Any]:
+    """Return the names that the templates of this letter may use.
+
+    Raises:
+        ValueError: the recipient's time zone is not known.
+    """
+    told = {name: content.details.get(name, missing) for name, missing in _DETAILS.items()}
+    details = {**told, **_decision(content.approval, told)}
+    subject = _subject(letterhead, content.approval, details)
+    facts = tuple(Row(label, str(value)) for label, value in _facts(content, details) if value)
+    return {
+        **details,
+        "gateway": letterhead.name,
+        "audience": content.posting.audience,
+        "subject": subject,
+        "rows": content.rows,
+        "changes": tuple(map(edited, content.changes)),
+        "facts": facts,
+        "preview": _preview(facts, content.rows),
+        "answers": _answers(letterhead, content, subject),
+        "notes": _notes(content),
+        **_question(content.approval, content.posting, details),
+    }
+
+
+def _decision(approval: Approval | None, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Say who decided, when and why, by what was told or else by the votes."""
+    if approval is None or approval.state not in {State.APPROVED, State.REJECTED}:
+        return {}
+    deciding = approval.votes if approval.state is State.APPROVED else approval.votes[-1:]
+    return {
+        "by": told["by"] or ", ".join(dict.fromkeys(vote.by for vote in deciding)),
+        "at": told["at"] or approval.decided_at,
+        "comment": told["comment"] or approval.reason,
+    }
+
+
+def _question(approval: Approval | None, posting: Posting, details: Mapping[str, Any]) -> dict[str, Any]:
+    if approval is None:
+        return {"number": "", "risk": "", "summary": ""}
+    return {
+        "number": approval.id,
+        "risk": approval.risk.value,
+        "summary": _summary(approval),
+        "quorum": approval.rule.quorum,
+        "given": len({vote.by for vote in approval.votes}),
+        "successor": approval.replaced_by,
+        "expires": _stamp(approval.expires_at, posting),
+        "state": details["state"] or approval.state.value,
+    }
+
+
+def _notes(content: Content) -> tuple[str, ...]:
+    """Take the agent's words only where they are asked about, and only as notes: they are no facts."""
+    asked = content.approval.items if content.approval and content.letter is Letter.ASK else ()
+    return tuple(item.note for item in asked if item.note)
+
+
+def _subject(letterhead: Letterhead, approval: Approval | None, details: Mapping[str, Any]) -> str:
+    """Word the subject of a thread: one for all its letters, or mail programs split the thread."""
+    if approval is None:
+        return _fitted(f"[{one_line(letterhead.name)}] ", one_line(str(details["what"])), "")
+    return _fitted(f"[{approval.risk.upper()}] Approve? ", _summary(approval), f" [#{approval.id}]")
+
+
+def _fitted(before: str, text: str, after: str) -> str:
+    return before + _cut(text, SUBJECT_LENGTH - len(f"Re: {before}{after}")) + after
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def _summary(approval: Approval) -> str:
+    summaries = [one_line(item.summary) for item in approval.items]
+    return summaries[0] if len(summaries) == 1 else f"{len(summaries)} actions: {'; '.join(summaries)}"
+
+
+def _preview(facts: Iterable[Row], rows: Iterable[Row]) -> str:
+    """Put the deadline and the short facts on the line that a mail program shows below the subject."""
+    deadline = (f"{fact.label} {fact.value}." for fact in facts if fact.label == "Expires")
+    return _cut(
+        " ".join((*deadline, *(f"{row.label}: {row.value}." for row in rows if not row.block))),
+        _PREVIEW_LENGTH,
+    )
+
+
+# --- facts, by letter -------------------------------------------------------------------------------------
+
+
+def _facts(content: Content, details: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    approval = content.approval
+    action = [("Action", _summary(approval)), ("Asked by", approval.requester)] if approval else []
+    match content.letter, approval:
+        case Letter.ALERT, _:
+            return (*action, *details["facts"].items())
+        case Letter.ASK | Letter.UNCLEAR, Approval():
+            return _question_facts(approval, content.posting)
+        case Letter.RECEIPT, Approval():
+            return (action[0], *_vote_facts(approval, content.posting))
+        case Letter.EXPIRED, Approval():
+            return (*action, ("Expired", _stamp(approval.expires_at, content.posting)))
+        case Letter.WITHDRAWN, Approval():
+            return (*action, ("Withdrawn by", details["by"]), ("Reason", details["reason"]))
+        case Letter.OUTCOME, Approval():
+            told = (("Result", details["answer"]), ("Message-ID", details["message_id"]))
+            return (*action, *_decision_facts(content.posting, details), *told)
+        case Letter.ALREADY_DECIDED, Approval():
+            return (action[0], *_decision_facts(content.posting, details))
+    raise ValueError(f"a letter of the kind {content.letter} needs an approval")
+
+
+def _question_facts(approval: Approval, posting: Posting) -> Iterable[tuple[str, Any]]:
+    left = approval.expires_at - posting.date
+    rest = f", in {period(left)}" if approval.expires_at > posting.date else ""
+    yield "Asked by", approval.requester
+    yield "Agent", approval.graph
+    yield "Risk", approval.risk
+    yield "Expires", _stamp(approval.expires_at, posting) + rest
+    if approval.rule.quorum > 1:
+        yield "Needs", f"{approval.rule.quorum} approvals by different people"
+
+
+def _vote_facts(approval: Approval, posting: Posting) -> Iterable[tuple[str, Any]]:
+    own = [vote for vote in approval.votes if vote.by == posting.to.email]
+    for vote in own[-1:]:
+        yield "Your answer", f"{vote.verdict.upper()}, {CHANNELS[vote.channel]}"
+        yield "Recorded", _stamp(vote.at, posting)
+        yield "Your comment", vote.comment
+
+
+def _decision_facts(posting: Posting, details: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    yield "Decided by", details["by"]
+    yield "Decided", _stamp(details["at"], posting)
+    yield "Comment", details["comment"]
+
+
+def _stamp(when: datetime | str | None, posting: Posting) -> str:
+    """Word a moment; details that were kept as JSON have it as text."""
+    if when is None:
+        return ""
+    return moment(datetime.fromisoformat(when) if isinstance(when, str) else when, posting.to.zone)
+
+
+# --- changes and answers ----------------------------------------------------------------------------------
+
+
+def edited(change: Change) -> Edited:
+    """Word a change as the lines that went and came."""
+    old, new = _lines(change.old), _lines(change.new)
+    lines: list[tuple[Literal["-", "+"], str]] = []
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        if tag != "equal":
+            lines += [("-", line) for line in old[old_from:old_to]]
+            lines += [("+", line) for line in new[new_from:new_to]]
+    return Edited(change.field, tuple(lines))
+
+
+def _lines(value: Any) -> list[str]:
+    match value:
+        case None:
+            return []
+        case str():
+            return value.split("\n")
+        case list() | tuple():
+            return [line for part in value for line in _lines(part)]
+        case _:
+            return [json.dumps(value, ensure_ascii=False)]
+
+
+def _answers(letterhead: Letterhead, content: Content, subject: str) -> Answers | None:
+    approval, handle = content.approval, content.posting.reply_handle
+    asks = content.letter in {Letter.ASK, Letter.UNCLEAR}
+    if approval is None or handle is None or not asks or approval.state is not State.OPEN:
+        return None
+    address, title = letterhead.reply_address(handle), f"Re: {subject}"
+    reference, page = letterhead.reference(handle), content.posting.link_handle
+    # As a signature, the reference is not taken for something that the reviewer says.
+    closing = ("", "-- ", f"ref: {reference}") if reference else ()
+    fields = _editable(approval)
+    edit = mailto.Form("MODIFY", fields, approval.items[0].action.parameters, closing)
+    return Answers(
+        approve=mailto.link(address, title, ["APPROVE", "", *closing]),
+        reject=mailto.link(address, title, ["REJECT", "", *closing]),
+        modify=mailto.prefilled(address, title, edit) if fields else None,
+        page=letterhead.page(page) if page else None,
+        reference=reference,
+        editable=tuple(field.name for field in fields),
+        example=_example(fields),
+    )
+
+
+def _editable(approval: Approval) -> tuple[Field, ...]:
+    """An edit of several actions at once could not say which of them it means."""
+    return approval.items[0].editable if len(approval.items) == 1 else ()
+
+
+def _example(fields: Iterable[Field]) -> str:
+    names = [field.name for field in sorted(fields, key=lambda field: field.type is not FieldType.STRING)]
+    return names[0] if names else ""

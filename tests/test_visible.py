@@ -1,0 +1,57 @@
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.core.visible import hidden, one_line, reveal
+
+ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
+HARMLESS = st.text(alphabet=st.characters(categories=("Lu", "Nd", "Pd", "Po", "Sm", "Sc", "Zs")))
+INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("invoice\u202excod.exe", "invoice⟦U+202E⟧xcod.exe"),
+        ("pay\u200bpal", "pay⟦U+200B⟧pal"),
+        ("a\tb\rc\x00", "a⟦U+0009⟧b⟦U+000D⟧c⟦U+0000⟧"),
+        ("\U000e0041\ue000\ud800\U000e0100", "⟦U+E0041⟧⟦U+E000⟧⟦U+D800⟧⟦U+E0100⟧"),
+        ("👩\u200d🔬 ❤\ufe0f", "👩⟦U+200D⟧🔬 ❤⟦U+FE0F⟧"),
+        ("\u3164\u2800\u034f", "⟦U+3164⟧⟦U+2800⟧⟦U+034F⟧"),
+        ("first\nsecond\u2028third", "first\nsecond⟦U+2028⟧third"),
+    ],
+)
+def test_hidden_characters_are_shown(text: str, shown: str) -> None:
+    """Characters that hide, reorder or draw nothing are shown by their code point (T54)."""
+    assert reveal(text) == shown
+
+
+@given(ANYTHING)
+@example("\u202e\u2066\ufeff\x85\ud83d")
+def test_nothing_hidden_remains(text: str) -> None:
+    """Whatever comes in, what goes out has no hidden character but the line feed (T54)."""
+    shown = reveal(text)
+    assert not {char for char in shown if unicodedata.category(char) in INVISIBLE} - {"\n"}
+    assert hidden(shown) == 0
+    assert shown.encode().decode() == shown
+
+
+@given(ANYTHING)
+def test_each_hidden_character_is_counted(text: str) -> None:
+    """The count is the number of marks that were made."""
+    assert reveal(text).count("⟦U+") - text.count("⟦U+") == hidden(text)
+
+
+@given(HARMLESS)
+def test_plain_text_is_unchanged(text: str) -> None:
+    """Text without hidden characters comes out as it is."""
+    assert reveal(text) == text
+    assert hidden(text) == 0
+
+
+@given(ANYTHING)
+def test_one_line_is_one_line(text: str) -> None:
+    """A subject or a name never has a second line."""
+    assert len(one_line(text).splitlines()) <= 1

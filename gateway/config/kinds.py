@@ -1,0 +1,177 @@
+"""The kinds of values a configuration holds: each checks itself and says in a sentence what it wants."""
+
+import re
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+
+SQLITE = "sqlite:///"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_ADDRESS = re.compile(rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?=.{{1,253}}$){_DOMAIN.pattern}")
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_DURATION = re.compile(r"([1-9][0-9]{0,6})([smhdw])")
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to `host` stays on this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def spell(duration: timedelta) -> str:
+    """Write a duration as the configuration has it, in the largest unit that divides it."""
+    unit = next((unit for unit, size in _UNITS.items() if not duration % size), "s")
+    return f"{duration // _UNITS[unit]}{unit}"
+
+
+def within(least: timedelta, most: timedelta) -> AfterValidator:
+    """Limit a duration."""
+
+    def limited(duration: timedelta) -> timedelta:
+        if not least <= duration <= most:
+            raise ValueError(f"must be from {spell(least)} to {spell(most)}, not {spell(duration)}")
+        return duration
+
+    return AfterValidator(limited)
+
+
+def _line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"must be one line of visible text, not {text!r}")
+    return text
+
+
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError(f"must be the name or the IP address of a host, not {text!r}")
+    return text
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError(f"must be one bare address such as ada@example.com, not {text!r}")
+    return text
+
+
+def _domain(text: str) -> str:
+    if not _DOMAIN.fullmatch(text):
+        raise ValueError(f"must be a domain such as example.com, without wildcard, not {text!r}")
+    return text.lower()
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"must be a time zone such as Europe/Berlin, not {text!r}") from None
+    return text
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"must be a number and a unit such as '30m', '24h' or '2d', not {value!r}")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _moment(value: Any) -> datetime:
+    """Read a day as its first moment in UTC; a time without its offset could be anywhen."""
+    moment = _from_iso(value) if isinstance(value, str) else value
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        return datetime.combine(moment, time(), UTC)
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise ValueError("must be a day such as 2026-01-31 or a time with its offset, 2026-01-31T08:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def _from_iso(text: str) -> date | None:
+    kinds: tuple[type[date], ...] = (date, datetime)
+    for kind in kinds:
+        with suppress(ValueError):
+            return kind.fromisoformat(text)
+    return None
+
+
+def _anchored(path: Path, info: ValidationInfo) -> Path:
+    """Resolve against the configuration's own directory, which the loader gives as the context."""
+    if "\0" in str(path):
+        raise ValueError("must be a path")
+    return path if info.context is None else Path(info.context) / path
+
+
+def _public_url(text: str) -> str:
+    url = _web_url(text)
+    if url.path not in {"", "/"} or "?" in text or "#" in text:
+        raise ValueError("must end after the host: the gateway adds path and query itself")
+    if url.scheme != "https" and not is_loopback(url.hostname or ""):
+        raise ValueError("must begin with https://, because its links decide; http is for loopback only")
+    return f"{url.scheme}://{url.netloc.lower()}"
+
+
+def _api_url(text: str) -> str:
+    _web_url(text)
+    return text
+
+
+def _web_url(text: str) -> SplitResult:
+    """Take a web address apart; the text is never repeated, since it may hold a password."""
+    try:
+        url = urlsplit(text)
+        sound = url.scheme in {"http", "https"} and _HOST.fullmatch(url.hostname or "") and url.port != 0
+    except ValueError:
+        sound = None
+    if not sound or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(
+            "must be a plain ASCII URL such as https://gateway.example.com (IDN hosts as xn--...)"
+        )
+    if "@" in url.netloc:
+        raise ValueError("must not hold a user name or a password")
+    if (url.hostname or "").endswith("."):
+        raise ValueError("must not end its host with a dot")
+    return url
+
+
+def _store_url(text: str, info: ValidationInfo) -> str:
+    path = text.removeprefix(SQLITE)
+    if text and path in {text, "", ":memory:"}:
+        raise ValueError("must be sqlite:///PATH, with a fourth slash where the path is absolute")
+    return text and SQLITE + str(_anchored(Path(path), info))
+
+
+Line = Annotated[str, AfterValidator(_line)]
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Whole = Annotated[int, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Address = Annotated[str, AfterValidator(_address)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
+]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
+Location = Annotated[Path, AfterValidator(_anchored)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]

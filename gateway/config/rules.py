@@ -1,0 +1,202 @@
+"""What the keys of a configuration ask of each other.
+
+A rule names the tables it looks at as its parameters, and is passed over while one of them is itself wrong.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from gateway.config.kinds import is_loopback
+from gateway.config.people import by_risk
+from gateway.config.problems import Problem, guess
+from gateway.config.tables import (
+    OPENAI,
+    Actions,
+    Gateway,
+    Http,
+    Imap,
+    LowRule,
+    Mail,
+    Person,
+    Planner,
+    Rules,
+    SigningKey,
+    Smtp,
+    Token,
+)
+from gateway.core.policy import Decider, Risk
+
+_SECRET_LENGTH = 32
+_ROOM = 64 - len("+") - 42
+"""What a plus sign and a handle leave of the 64 octets of a local part (RFC 5321, 4.5.3.1.1)."""
+
+
+def broken(tables: Mapping[str, Any]) -> Iterator[Problem]:
+    """Try every rule whose tables are there."""
+    for rule in _RULES:
+        wanted = inspect.signature(rule).parameters
+        if all(name in tables for name in wanted):
+            yield from rule(**{name: tables[name] for name in wanted})
+
+
+def _smtp_login(smtp: Smtp) -> Iterator[Problem]:
+    yield from _login("smtp", smtp)
+
+
+def _imap_login(imap: Imap) -> Iterator[Problem]:
+    yield from _login("imap", imap)
+
+
+def _login(key: str, server: Smtp | Imap) -> Iterator[Problem]:
+    has_password = server.password is not None or server.password_file is not None
+    if server.username and not has_password:
+        variable = f"GATEWAY_{key.upper()}__PASSWORD"
+        yield Problem(f"{key}.password_file", "is missing", f"the username needs it, or {variable}")
+    if has_password and not server.username:
+        yield Problem(f"{key}.username", "is missing", "there is a password for it")
+    if has_password and server.security == "none" and not is_loopback(server.host):
+        yield Problem(
+            f"{key}.security", "must not be 'none', the password could be read on its way", "use 'tls'"
+        )
+
+
+def _folders(imap: Imap) -> Iterator[Problem]:
+    folders = {"mailbox": imap.mailbox, "processed": imap.processed, "quarantine": imap.quarantine}
+    for (one, name), (other, same) in combinations(folders.items(), 2):
+        if name.lower() == same.lower():
+            yield Problem(f"imap.{other}", f"must be another folder than imap.{one}")
+
+
+def _reply_address(mail: Mail) -> Iterator[Problem]:
+    local = mail.reply_to.rpartition("@")[0]
+    if mail.plus_addressing and "+" in local:
+        yield Problem(
+            "mail.reply_to", "must not have a plus sign of its own", "or set plus_addressing = false"
+        )
+    elif mail.plus_addressing and len(local) > _ROOM:
+        problem = f"must have at most {_ROOM} characters before the @, the rest is for the token"
+        yield Problem("mail.reply_to", problem, "or set plus_addressing = false")
+
+
+def _signing_keys(keys: Sequence[SigningKey]) -> Iterator[Problem]:
+    for position, key in enumerate(keys):
+        yield from _secret(f"keys[{position}]", key)
+    for (first, one), (second, other) in combinations(enumerate(keys), 2):
+        if one.created == other.created:
+            problem = f"is that of keys[{first}] too, so none of them is the newest"
+            yield Problem(f"keys[{second}].created", problem, "give one of them a time")
+        if one.secret.get_secret_value() and one.secret == other.secret:
+            yield Problem(f"keys[{second}]", f"is the same key as keys[{first}]")
+
+
+def _tokens(http: Http) -> Iterator[Problem]:
+    for position, token in enumerate(http.tokens):
+        yield from _secret(f"http.tokens[{position}]", token)
+        if "approve" in token.may and token.reviewer is None:
+            problem = "needs a reviewer to approve as: programs have no vote of their own"
+            yield Problem(f"http.tokens[{position}].may", problem)
+    for (first, one), (second, other) in combinations(enumerate(http.tokens), 2):
+        if one.name == other.name:
+            yield Problem(f"http.tokens[{second}].name", f"is that of http.tokens[{first}] too")
+        if one.secret.get_secret_value() and one.secret == other.secret:
+            yield Problem(f"http.tokens[{second}]", f"is the same token as http.tokens[{first}]")
+
+
+def _secret(key: str, table: SigningKey | Token) -> Iterator[Problem]:
+    length = len(table.secret)
+    if table.file is None and not length:
+        yield Problem(f"{key}.file", "is missing", "it names the file with the secret")
+    elif 0 < length < _SECRET_LENGTH:
+        problem = f"is too short with {length} bytes, {_SECRET_LENGTH} are needed"
+        yield Problem(f"{key}.file" if table.file else f"{key}.secret", problem)
+
+
+def _token_reviewers(http: Http, reviewers: Sequence[Person]) -> Iterator[Problem]:
+    known = [person.email for person in reviewers]
+    for position, token in enumerate(http.tokens):
+        if token.reviewer is not None and token.reviewer not in known:
+            problem = f"'{token.reviewer}' is nobody's email in [[reviewers]]"
+            yield Problem(f"http.tokens[{position}].reviewer", problem, guess(token.reviewer, known))
+
+
+def _planner(planner: Planner) -> Iterator[Problem]:
+    if planner.kind == "offline":
+        return
+    if planner.model is None:
+        yield Problem("planner.model", "is missing", "kind = 'openai' needs it")
+    if planner.base_url == OPENAI and not (planner.api_key or planner.api_key_file):
+        hint = "OpenAI needs it; for a server of your own set base_url"
+        yield Problem("planner.api_key_file", "is missing", hint)
+
+
+def _people(reviewers: Sequence[Person]) -> Iterator[Problem]:
+    owners: dict[str, int] = {}
+    for position, person in enumerate(reviewers):
+        for key, address in _addresses(position, person):
+            owner = owners.setdefault(address.lower(), position)
+            if owner != position:
+                problem = f"'{address}' belongs to reviewers[{owner}]"
+                yield Problem(key, problem, "an address is one person's; several go into aliases")
+
+
+def _addresses(position: int, person: Person) -> list[tuple[str, str]]:
+    aliases = [(f"reviewers[{position}].aliases[{n}]", alias) for n, alias in enumerate(person.aliases)]
+    return [(f"reviewers[{position}].email", person.email), *aliases]
+
+
+def _loops(gateway: Gateway, smtp: Smtp, mail: Mail, reviewers: Sequence[Person]) -> Iterator[Problem]:
+    own = {_mailbox(smtp.sender), _mailbox(mail.reply_to)}
+    people = [pair for position, person in enumerate(reviewers) for pair in _addresses(position, person)]
+    people += [(f"gateway.operators[{n}]", address) for n, address in enumerate(gateway.operators)]
+    for key, address in people:
+        if _mailbox(address) in own:
+            yield Problem(key, f"'{address}' is the gateway's own address, its mails would go in a circle")
+
+
+def _mailbox(address: str) -> str:
+    """Strip the plus part: the mail arrives in the same mailbox."""
+    local, _, domain = address.lower().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+def _policies(policy: Rules, reviewers: Sequence[Person]) -> Iterator[Problem]:
+    for risk, rule in by_risk(policy).items():
+        if rule.decide is Decider.PEOPLE:
+            yield from _quorum(f"policy.{risk}", rule, reviewers)
+        elif risk is not Risk.LOW:
+            yield Problem(f"policy.{risk}.decide", "must be 'people', 'auto' is for low risk only")
+
+
+def _quorum(key: str, rule: LowRule, reviewers: Sequence[Person]) -> Iterator[Problem]:
+    known = sorted({role for person in reviewers for role in person.roles})
+    for role in rule.roles:
+        if role not in known:
+            yield Problem(f"{key}.roles", f"nobody has the role '{role}'", guess(role, known))
+    asked = [person for person in reviewers if not rule.roles or set(rule.roles) & set(person.roles)]
+    if 0 < len(asked) < rule.quorum:
+        yield Problem(f"{key}.quorum", f"is {rule.quorum}, but only {len(asked)} can be asked")
+
+
+def _internal(actions: Actions) -> Iterator[Problem]:
+    email = actions.send_email
+    if email.internal_risk is not Risk.MEDIUM and not email.internal_domains:
+        problem = "means nothing without internal_domains"
+        yield Problem("actions.send_email.internal_risk", problem, warning=True)
+
+
+_RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
+    _smtp_login,
+    _imap_login,
+    _folders,
+    _reply_address,
+    _signing_keys,
+    _tokens,
+    _token_reviewers,
+    _planner,
+    _people,
+    _loops,
+    _policies,
+    _internal,
+)

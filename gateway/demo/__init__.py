@@ -1,0 +1,1 @@
+"""Shows the whole gateway on one machine, with mail of its own."""

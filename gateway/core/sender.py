@@ -1,0 +1,91 @@
+"""Who a mail says it is from: exactly one From line holding exactly one plain address, or nobody.
+
+Everything is read from the raw bytes by a grammar stricter than RFC 5322, because programs disagree about the
+rest of it, and what they disagree about is where impersonation lives.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.mail import TooLargeError, header_block
+
+
+class Why(StrEnum):
+    """Whether there is a sender, and if not, why not."""
+
+    ONE_ADDRESS = "one-address"
+    NO_FROM = "no-from"
+    SEVERAL_FROM = "several-from"
+    SEVERAL_ADDRESSES = "several-addresses"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The one address in From, as it was written, or None and why there is none."""
+
+    address: str | None
+    why: Why
+
+
+def identify(raw: bytes) -> Sender:
+    """Read the sender's address; Sender, Reply-To and the display name never count. Never raises."""
+    try:
+        lines = _header_lines(header_block(raw))
+    except (TooLargeError, _MalformedError):
+        return Sender(None, Why.MALFORMED)
+    found = [value for name, value in lines if name.lower() == b"from"]
+    if len(found) != 1:
+        return Sender(None, Why.SEVERAL_FROM if found else Why.NO_FROM)
+    return _address(found[0])
+
+
+class _MalformedError(ValueError):
+    """Programs may disagree about where these header lines begin and end."""
+
+
+_HEADER_LINE = re.compile(rb"([\x21-\x39\x3b-\x7e]+):(.*)", re.DOTALL)
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_BLANK_FOLD = re.compile(rb"\n[ \t]+\r?(?:\n|\Z)")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
+_LINE_END = re.compile(rb"\r?\n")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = rf"(?P<address>(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})*))"
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_NAME = rf"(?:[^\x22()<>\[\]:;@\\,]|{_QUOTED})*+"
+_MAILBOX = re.compile(rf"[ \t]*(?:{_ADDRESS}|{_NAME}<{_ADDRESS.replace('?P<', '?P<angle_')}>)[ \t]*")
+_SEPARATED = re.compile(rf"(?:[^\x22,]|{_QUOTED})*+,")
+
+_MAX_VALUE = 2000
+_MAX_LOCAL = 64
+_MAX_DOMAIN = 253
+
+
+def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Split strictly: what one program would take for a line's end and another not is refused."""
+    if b"\x00" in block or _BARE_CR.search(block) or _BLANK_FOLD.search(block):
+        raise _MalformedError
+    lines = [_HEADER_LINE.fullmatch(line) for line in _LINE_END.split(_FOLD.sub(b"", block)) if line]
+    if None in lines:
+        raise _MalformedError
+    return [(line[1], line[2]) for line in lines if line]
+
+
+def _address(value: bytes) -> Sender:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return Sender(None, Why.MALFORMED)
+    if len(text) > _MAX_VALUE or _CONTROL.search(text):
+        return Sender(None, Why.MALFORMED)
+    match = _MAILBOX.fullmatch(text)
+    if match is None:
+        return Sender(None, Why.SEVERAL_ADDRESSES if _SEPARATED.match(text) else Why.MALFORMED)
+    local, domain = match["local"] or match["angle_local"], match["domain"] or match["angle_domain"]
+    if len(local) > _MAX_LOCAL or len(domain) > _MAX_DOMAIN or "=?" in local:
+        return Sender(None, Why.MALFORMED)
+    return Sender(f"{local}@{domain}", Why.ONE_ADDRESS)

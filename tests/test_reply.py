@@ -1,0 +1,350 @@
+"""Reading replies: golden mails, properties of the grammar, and mails made to hurt."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import reply
+from gateway.core.action import Field, FieldType
+from gateway.core.reply import Reason, Said, handles, message_id, read
+
+REPLIES = Path(__file__).parent / "replies"
+MAILS = sorted(REPLIES.glob("*.eml"))
+FIELDS = (
+    Field("to", FieldType.STRINGS),
+    Field("cc", FieldType.STRINGS),
+    Field("subject", FieldType.STRING),
+    Field("body", FieldType.STRING),
+)
+HANDLE = "abcdefghijklmnopqrstuvwxyz234567abcdefghij"
+OTHER = "234567abcdefghijklmnopqrstuvwxyz234567abcd"
+
+
+def mail(text: str, *header: str, kind: str = "text/plain; charset=utf-8") -> bytes:
+    lines = (
+        "From: Dana <dana@example.com>",
+        "Subject: Re: Approve?",
+        *header,
+        f"Content-Type: {kind}",
+        "",
+        text,
+    )
+    return "\r\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def alternative(text: str, html: str) -> bytes:
+    plain = f"--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n"
+    parts = f"{plain}--b\r\nContent-Type: text/html\r\n\r\n{html}\r\n--b--"
+    return mail(parts, kind="multipart/alternative; boundary=b")
+
+
+@pytest.mark.parametrize("path", MAILS, ids=lambda path: path.stem)
+def test_golden_mail(path: Path) -> None:
+    """T14, T21, T22, T49, T85: each mail of a client's or trap's shape is read as its `.result` says."""
+    reading = read(path.read_bytes(), FIELDS)
+    wanted = json.loads(path.with_suffix(".result").read_text(encoding="utf-8"))
+    assert _as_json(reading) == wanted
+
+
+def _as_json(reading: reply.Reading) -> dict[str, Any]:
+    return {
+        "said": reading.said,
+        "reason": reading.reason,
+        "line": reading.line,
+        "comment": reading.comment,
+        "edits": dict(reading.edits),
+        "problems": list(reading.problems),
+        "automatic": reading.automatic,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Approved.\n\nThis email contains confidential figures, so remove them beforehand.",
+        "APPROVE\n\nThe information in this message is outdated.\nDrop the last paragraph.",
+        "APPROVE\n\nBut see what Tom wrote on 3/3/2026 at 10:30:\nonly the managers",
+        "APPROVE\n\nFor 2026 use tom@example.com instead:\nthe rest stays",
+        "APPROVE\nFrom: approvals@example.com\nTo: managers@example.com",
+        "APPROVE\nDate: 2026-05-01 10:30\nTo: managers@example.com",
+        "APPROVE\n\nAdd Tom to the mailing list",
+        "APPROVE\n\nSent via legal only if they agree",
+        "APPROVE\n| only the managers",
+        "APPROVE\n\n1000",
+        "APPROVE\n\n\N{THUMBS DOWN SIGN}",
+        "APPROVE\n\nthat isn\N{RIGHT SINGLE QUOTATION MARK}t the final text",
+        "APPROVE\n________________\nonly the managers",
+        "Approved\nthe one of Monday",
+        "Approved -\nThe one of Monday",
+        "Approve www.only-the-managers.example",
+        "~~APPROVE~~",
+        "A\N{COMBINING LONG STROKE OVERLAY}PPROVE",
+        "Approved...",
+        "disapprove",
+        "not okay",
+        "unapproved",
+        "> APPROVE",
+        "Approved, Tom decides",
+        "APPROVE\x0bif legal agrees",
+    ],
+)
+def test_doubtful_approval_is_not_one(text: str) -> None:
+    """T21: a condition, a change or a disguise in what was typed leaves the approval open to doubt."""
+    assert read(mail(text), FIELDS).said in {Said.UNCLEAR, Said.IGNORED}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("approve", "APPROVED!", "*Approved*, thanks", "I approve", "Approved. Thank you!", "\ufeffApprove"),
+        *("\N{FULLWIDTH LATIN CAPITAL LETTER A}pprove", "Approve\n\nDana Petrova\nTel: +49 30 1234567"),
+        *(
+            "Approved.\n\nBest regards,\nDana Petrova\nHead of Finance",
+            "\n\n  Approve  \n\nGood work, everybody.",
+        ),
+    ],
+)
+def test_plain_approval_acts(text: str) -> None:
+    """The verb, courtesies, a name and a kind word are an approval."""
+    assert read(mail(text), FIELDS).said is Said.APPROVE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Rejected? No.", "Reject unless Tom agrees", "Rejected by mistake", "reject the second paragraph"],
+)
+def test_doubtful_rejection_is_not_one(text: str) -> None:
+    """A rejection in doubt is asked about as well."""
+    assert read(mail(text), FIELDS).said is Said.UNCLEAR
+
+
+def test_rejection_keeps_its_reason() -> None:
+    """The reason of a rejection may hold the words that would hedge an approval."""
+    reading = read(mail("Rejected: not before the audit.\n\nAsk me first.\n\nBest regards,\nDana"))
+    assert reading.said is Said.REJECT
+    assert reading.comment == "not before the audit.\n\nAsk me first."
+
+
+def test_modify_reads_values_by_type() -> None:
+    """Names count without case, lists are parted at commas, and the reviewer's farewell is no value."""
+    reading = read(
+        mail("Modify TO: a@example.com,\n b@example.com\nSubject: Is it final?\n\nThanks,\nDana"), FIELDS
+    )
+    assert reading.said is Said.MODIFY
+    assert reading.edits == {"to": ["a@example.com", "b@example.com"], "subject": "Is it final?"}
+
+
+def test_modify_body_keeps_paragraphs_and_drops_the_quote() -> None:
+    """A body runs over blank lines to the next field, the quote or the signature."""
+    typed = "MODIFY\nbody: Hello,\n\nNote: it is final.\n\nYours\nsubject: Q1\n\n> subject: old\n"
+    assert read(mail(typed), FIELDS).edits == {
+        "body": "Hello,\n\nNote: it is final.\n\nYours",
+        "subject": "Q1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "problem"),
+    [
+        (
+            "MODIFY\nfrom: x@example.com",
+            Reason.UNKNOWN_FIELD,
+            "from cannot be changed; you can change to, cc, subject",
+        ),
+        ("MODIFY\nto: a@b\nto: c@d", Reason.REPEATED_FIELD, "to is given more than once"),
+        ("MODIFY\n\nmake it shorter", Reason.NO_FIELD, "no field is named; you can change to, cc, subject"),
+    ],
+)
+def test_modify_names_what_is_wrong(text: str, reason: Reason, problem: str) -> None:
+    """Unknown, repeated and missing fields change nothing and are named."""
+    reading = read(mail(text), FIELDS)
+    assert (reading.said, reading.reason) == (Said.UNCLEAR, reason)
+    assert reading.problems[0].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("html", "said"),
+    [
+        ("<p>APPROVE</p>", Said.APPROVE),
+        ("<div>APPROVE<br></div><blockquote>REJECT</blockquote>", Said.APPROVE),
+        ("<style>p{}</style><p>APPROVE<p hidden>REJECT<p>Thanks", Said.APPROVE),
+        ("<p>APPROVE</p><div id=divRplyFwdMsg></div><p>REJECT</p>", Said.APPROVE),
+        ("<p>APPROVE</p><!-- REJECT --><script>REJECT</script>", Said.APPROVE),
+        ("<p>APPROVE</p><p>only the managers</p>", Said.UNCLEAR),
+        ("<blockquote>old</blockquote><p>APPROVE</p>", Said.UNCLEAR),
+        ("<p>APPROVE</p><blockquote>old</blockquote><p>but wait</p>", Said.UNCLEAR),
+        ("<p><s>APPROVE</s> REJECT</p>", Said.UNCLEAR),
+        ("<title>APPROVE</title><img alt=APPROVE>", Said.UNCLEAR),
+        ("<p>REJECT</p>", Said.UNCLEAR),
+        ("", Said.UNCLEAR),
+    ],
+)
+def test_text_and_html_must_agree(html: str, said: Said) -> None:
+    """T22: what the HTML shows above its quote has to say the same as the text."""
+    assert read(alternative("APPROVE", html), FIELDS).said is said
+
+
+def test_handles_are_found_in_order() -> None:
+    """T11: addresses come first, then ids, then the body; each once, lower case, never from elsewhere."""
+    raw = mail(
+        f"APPROVE\r\n\r\n> ref: {OTHER}\r\n> ref: {HANDLE}\r\n{'c' * 42}\r\n",
+        f"To: <approvals+{HANDLE.upper()}@example.com>",
+        f"References: <first@example.com>\r\n <{'b' * 42}.17@example.com>",
+        f"Subject: {'d' * 42}",
+    )
+    assert handles(raw) == (HANDLE, "b" * 42, OTHER)
+
+
+def test_handles_are_capped() -> None:
+    """A mail full of handles costs no more than a few look-ups."""
+    numbered = (f"a+{HANDLE[:40]}{letter}{other}@b" for letter in "abcdefg" for other in "abcdefg")
+    assert len(handles(mail("", f"To: {', '.join(numbered)}"))) == reply.MAX_HANDLES
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        (["Message-ID: <a.b@example.com>"], "<a.b@example.com>"),
+        (["Message-ID: <a@b>", "Message-ID: <c@d>"], None),
+        (["Message-ID: a@b"], None),
+        (["Message-ID: <a b@c>"], None),
+        ([], None),
+    ],
+)
+def test_message_id(header: list[str], wanted: str | None) -> None:
+    """One Message-ID of the usual form is taken, anything else is none."""
+    assert message_id(mail("APPROVE", *header)) == wanted
+
+
+POISON = {
+    "ten megabytes": mail("APPROVE\r\n" + "x" * 10_000_000),
+    "long header": mail("APPROVE", "X-Long: " + "x" * 70_000),
+    "nested parts": b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (depth, depth)
+        for depth in range(60)
+    ),
+    "many parts": mail("--b\r\n\r\nAPPROVE\r\n" * 900, kind="multipart/mixed; boundary=b"),
+    "thousands of parts": mail("--b\r\n\r\n" * 100_000, kind="multipart/mixed; boundary=b"),
+    "many lines": mail("APPROVE\r\n" + "good\r\n" * 500),
+    "unclosed tags": alternative("APPROVE", "<a " * 200_000),
+    "deep tags": alternative("APPROVE", "<div>" * 2000),
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_poison_is_too_large(name: str) -> None:
+    """T72, T73: more than a reply has is refused before it costs anything."""
+    assert read(POISON[name]).reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "html", ["<a " * 100_000, "<!--" * 90_000, "&#" + "1" * 9000, "<script>" * 40_000, "<p a='" * 60_000]
+)
+def test_markup_without_end_agrees_with_nothing(html: str) -> None:
+    """T73: markup that never ends shows nothing, and so takes the decision with it."""
+    assert read(alternative("APPROVE", html)).said is Said.UNCLEAR
+
+
+WORDS = st.sampled_from(
+    [
+        *(
+            "approve",
+            "Approved",
+            "APPROVE",
+            "reject",
+            "modify",
+            "if",
+            "not",
+            "only",
+            "thanks",
+            "please",
+            "the",
+            "Tom",
+        ),
+        *(
+            "amount",
+            "\n",
+            "\n\n",
+            ",",
+            ".",
+            "?",
+            "-",
+            ":",
+            "> ",
+            "I",
+            "do",
+            "it",
+            "once",
+            "legal",
+            "agrees",
+            "wait",
+        ),
+    ]
+)
+TAKES_BACK = {"if", "not", "only", "reject", "modify", "?", "once", "wait"}
+
+
+@given(st.lists(WORDS, max_size=12))
+def test_text_outside_the_grammar_never_approves(words: list[str]) -> None:
+    """T21: only a first line of verb and courtesies approves, and only where nothing typed takes it back."""
+    text = " ".join(words)
+    if read(mail(text), FIELDS).said is not Said.APPROVE:
+        return
+    typed = text.split(">")[0].lower()
+    first = next(line for line in typed.split("\n") if line.strip())
+    assert set(re.findall(r"\w+", first)) <= {"approve", "approved", "thanks", "please", "i", "it"}
+    assert TAKES_BACK.isdisjoint(re.findall(r"\w+|\?", typed))
+
+
+FRESH = st.sampled_from(
+    [
+        "Approved, thanks",
+        "APPROVE",
+        "Reject - too early",
+        "MODIFY\nsubject: Q1",
+        "I do not approve",
+        "Hello",
+        "ok",
+    ]
+)
+BELOW = st.sampled_from(
+    [
+        "\n\nOn Tue, 3 Mar 2026 at 09:14, Approvals <a@example.com> wrote:\n> APPROVE\n> REJECT if not\n",
+        "\n\n> REJECT\n>\n> subject: old\n",
+        "\n\n-----Original Message-----\nFrom: a@example.com\nSent: Tuesday\n\nREJECT\n",
+        "\n\n________________________________\nVon: Approvals\nGesendet: Dienstag\n\nREJECT unless\n",
+        "\n\n-- \nDana Petrova\nRejection Handling, only by appointment\n",
+        "\n\nSent from my iPhone\n",
+        "\n\nThis e-mail and any attachments are confidential. Do not reject it unless told.\n",
+        "\n\nDISCLAIMER: only if not rejected\n",
+    ]
+)
+
+
+@given(FRESH, st.lists(BELOW, min_size=1, max_size=3))
+def test_what_stands_below_changes_nothing(text: str, below: list[str]) -> None:
+    """T21: quotes, signatures and footers under a reply leave its reading as it was."""
+    bare, dressed = read(mail(text), FIELDS), read(mail(text + "".join(below)), FIELDS)
+    assert (dressed.said, dressed.edits) == (bare.said, bare.edits)
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_raise(raw: bytes) -> None:
+    """T72: whatever the bytes are, there is an answer, and it is not an approval by chance."""
+    assert read(raw, FIELDS).said in {Said.UNCLEAR, Said.IGNORED}
+    handles(raw)
+    message_id(raw)
+
+
+@given(st.sampled_from(MAILS), st.data())
+def test_damage_never_raises(path: Path, data: st.DataObject) -> None:
+    """T72: a mail with bytes lost or overwritten is read as something."""
+    raw = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(raw) - 1))
+    raw[at : at + data.draw(st.integers(0, 20))] = data.draw(st.binary(max_size=4))
+    assert read(bytes(raw), FIELDS).said in Said

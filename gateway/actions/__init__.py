@@ -1,0 +1,99 @@
+"""What can really be done: each kind of action is prepared for people to see, and later performed.
+
+Preparing reads and never changes anything; it fills in every default, so that the digest covers all of it.
+Performing lies in `gateway.actions.perform` and is the outbox's alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from gateway.actions.refusal import ActionRefusedError
+from gateway.core import action as core
+from gateway.core.action import Action, EditRefusedError, Field
+from gateway.core.approval import Item
+from gateway.core.payload import Proposal
+from gateway.core.policy import Risk, higher
+from gateway.letters import Row
+
+__all__ = ["ActionKind", "ActionRefusedError", "Actions"]
+
+_LATER = frozenset({"write_file", "api_call", "database_write"})
+
+
+class ActionKind(Protocol):
+    """One kind of action, as far as people see it."""
+
+    @property
+    def editable(self) -> Sequence[Field]:
+        """The parameters that a reviewer may change."""
+
+    async def prepare(self, parameters: Mapping[str, Any]) -> Action:
+        """Check what the agent or an editor proposes and fill in every default.
+
+        Raises:
+            ActionRefusedError: it cannot be done as proposed; nobody is asked.
+        """
+
+    def proposed(self, action: Action) -> Mapping[str, Any]:
+        """Take a prepared action back to the parameters that an agent or editor may give."""
+
+    def summary(self, action: Action) -> str:
+        """Say in one line what would be done, from the facts alone."""
+
+    def rows(self, action: Action) -> Sequence[Row]:
+        """List every fact that people decide on, in the order they are shown."""
+
+    def risk(self, action: Action) -> Risk:
+        """Assess the action itself, whatever the model said of it."""
+
+
+class Actions:
+    """The kinds of action that this gateway can do, by name."""
+
+    def __init__(self, kinds: Mapping[str, ActionKind]) -> None:
+        self._kinds = kinds
+
+    async def prepare(self, proposal: Proposal) -> tuple[Item, Risk]:
+        """Make of a graph's proposal what people will see, and assess it: the graver word counts.
+
+        Raises:
+            ActionRefusedError: it cannot be done.
+        """
+        kind = self._kind(proposal.type)
+        action = await kind.prepare(proposal.parameters)
+        return self._item(kind, action, proposal.description), higher(proposal.risk, kind.risk(action))
+
+    async def edit(self, item: Item, edits: Mapping[str, Any]) -> tuple[Item, Risk]:
+        """Make of a reviewer's edit a new item, checked like a new proposal.
+
+        Raises:
+            EditRefusedError: a field is not editable, or nothing would change.
+            ActionRefusedError: the edited action cannot be done.
+        """
+        kind = self._kind(item.action.type)
+        edited = core.edit(item.action, edits, item.editable)
+        action = await kind.prepare(kind.proposed(edited))
+        if action == item.action:
+            raise EditRefusedError(["nothing would change"])
+        return self._item(kind, action, item.note), kind.risk(action)
+
+    def rows(self, action: Action) -> Sequence[Row]:
+        """List the facts of a prepared action for a letter or page."""
+        return self._kind(action.type).rows(action)
+
+    def _kind(self, name: str) -> ActionKind:
+        kind = self._kinds.get(name)
+        if kind is None:
+            why = "is not available in this version" if name in _LATER else "is not known"
+            raise ActionRefusedError(f"{name} {why}; this gateway can do: {', '.join(sorted(self._kinds))}")
+        return kind
+
+    @staticmethod
+    def _item(kind: ActionKind, action: Action, note: str) -> Item:
+        return Item(
+            action=action,
+            digest=core.digest(action),
+            summary=kind.summary(action),
+            note=note,
+            editable=tuple(kind.editable),
+        )

@@ -1,0 +1,240 @@
+"""Mail that arrived: read it, see who wrote it and what about, and record it once with what it decided."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from gateway.core import reply, sender, tokens
+from gateway.core.approval import Answer, Approval, Channel, Letter, SendLetter, Verdict, Voted
+from gateway.core.policy import Policy
+from gateway.core.reply import Reading, Said
+from gateway.core.tokens import Claim, Purpose
+from gateway.log import log, step
+from gateway.service import Ballot, Reply, Service
+from gateway.store import InboundRow, Store, Transaction
+
+MAX_TRIES = 3
+"""How often a mail that breaks us is looked at before it is put aside."""
+HELP_INTERVAL = timedelta(minutes=10)
+HELP_LIMIT = 3
+"""Answers to mails that decided nothing: per person and approval, one in ten minutes and three in all."""
+
+_HELP = (Letter.UNCLEAR, Letter.ALREADY_DECIDED)
+_VERDICTS: Mapping[Said, Verdict] = {
+    Said.APPROVE: Verdict.APPROVE,
+    Said.REJECT: Verdict.REJECT,
+    Said.MODIFY: Verdict.MODIFY,
+}
+# A handle in a quoted link or address, also where quoted-printable has broken the line inside it.
+_LIVE_HANDLE = re.compile(rb"(\+|%2B|=2B|/a/|<)((?:[a-z2-7](?:=\r?\n)?){42})", re.IGNORECASE)
+
+
+class Filing(StrEnum):
+    """Where a mail goes once it is recorded."""
+
+    PROCESSED = "processed"
+    QUARANTINE = "quarantine"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail where it was found; `octets` is None when it is too large, or cannot be read (`size` 0)."""
+
+    account: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    size: int
+    received_at: datetime
+    octets: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What a mail turned out to be, before anything is recorded."""
+
+    filing: Filing
+    reason: str
+    claim: Claim | None = None
+    reading: Reading | None = None
+    event: Voted | Reply | None = None
+    message_id: str | None = None
+
+
+class Inbound:
+    """Turns each mail into at most one event; the same octets never decide twice."""
+
+    def __init__(
+        self, *, store: Store, service: Service, policy: Policy, clock: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._policy = policy
+        self._clock = clock
+
+    async def floor(self, account: str, folder: str, uidvalidity: int, uidnext: int) -> int:
+        """Say up to which UID the mail of a mailbox was there before us and is left alone."""
+
+        def work(tx: Transaction) -> int:
+            # Whoever was asked before our first look at the mailbox may have answered already.
+            asked = bool(tx.approvals(limit=1))
+            return tx.floor(account, folder, uidvalidity, 1 if asked else uidnext)
+
+        return await self._store.write(work)
+
+    async def receive(self, mail: Mail) -> Filing:
+        """Record a mail and what it means; on return that is on disk and the mail may be filed."""
+        known = await self._store.read(lambda tx: _known(tx, mail))
+        if known is not None and known.filing != Filing.LATER:
+            return Filing(known.filing)
+        try:
+            finding = await self._find(mail)
+        except Exception:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
+            log.exception("mail.broke_us", uid=mail.uid)
+            return await self._broke(mail, known)
+        filing, reply_given = await self._store.write(lambda tx: self._record(tx, mail, finding))
+        log.info("mail.filed", uid=mail.uid, filing=filing, reason=finding.reason, approval=_about(finding))
+        if reply_given is not None:
+            self._service.announce(reply_given)
+        self._service.work_waits.set()
+        step("before-filing")
+        return filing
+
+    async def _broke(self, mail: Mail, known: InboundRow | None) -> Filing:
+        """Count a try at a mail that we cannot digest, and put it aside after the last."""
+        tries = (known.tries if known else 0) + 1
+        filing = Filing.QUARANTINE if tries >= MAX_TRIES else Filing.LATER
+        row = self._row(mail, _Finding(filing, "poison"), tries)
+        await self._store.write(lambda tx: tx.record_inbound(row))
+        return filing
+
+    async def _find(self, mail: Mail) -> _Finding:
+        if mail.octets is None:
+            return _Finding(Filing.QUARANTINE, "too-large" if mail.size else "unreadable")
+        octets = mail.octets
+        handles = await asyncio.to_thread(reply.handles, octets)
+        claimed = await self._store.read(lambda tx: self._claimed(tx, handles))
+        fields = claimed[1].items[0].editable if claimed else ()
+        reading = await asyncio.to_thread(reply.read, octets, fields)
+        message_id = reply.message_id(octets)
+        if reading.automatic:
+            claim = claimed[0] if claimed else None
+            return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
+        if claimed is None:
+            reason = "bad-token" if handles else "no-token"
+            return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=message_id)
+        return await self._answer(octets, claimed, reading, message_id)
+
+    async def _answer(
+        self, octets: bytes, claimed: tuple[Claim, Approval], reading: Reading, message_id: str | None
+    ) -> _Finding:
+        """See that the writer is the person the handle was made for, and what they said."""
+        claim, approval = claimed
+        author = sender.identify(octets)
+        person = self._policy.person(author.address) if author.address else None
+        if person is None or person.email != claim.reviewer:
+            reason = author.why if author.address is None else "wrong-sender"
+            return _Finding(Filing.QUARANTINE, reason, claim, reading, message_id=message_id)
+        if reading.said not in _VERDICTS:
+            return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
+        ballot = Ballot(
+            approval=approval.id,
+            by=person.email,
+            verdict=_VERDICTS[reading.said],
+            channel=Channel.REPLY,
+            comment=reading.comment or "",
+            evidence=message_id or "",
+            edits=reading.edits,
+        )
+        event = await self._service.as_event(ballot)
+        return _Finding(Filing.PROCESSED, reading.reason, claim, reading, event, message_id)
+
+    def _claimed(self, tx: Transaction, handles: tuple[str, ...]) -> tuple[Claim, Approval] | None:
+        """Take the first handle that is ours, wherever in the mail it stood."""
+        for handle in handles:
+            try:
+                return self._service.verified(tx, tokens.read(handle), Purpose.REPLY)
+            except tokens.TokenError:
+                continue
+        return None
+
+    def _record(self, tx: Transaction, mail: Mail, finding: _Finding) -> tuple[Filing, Reply | None]:
+        """Record mail and decision in one transaction; a copy of a mail decides nothing again."""
+        row = self._row(mail, finding, tries=1)
+        if row.sha256 and (earlier := tx.inbound_like(row.sha256)):
+            tx.record_inbound(
+                self._row(mail, _Finding(Filing(earlier.filing), "duplicate", finding.claim), tries=1)
+            )
+            return Filing(earlier.filing), None
+        tx.record_inbound(row)
+        if finding.claim is None or finding.reading is None or finding.filing is not Filing.PROCESSED:
+            return finding.filing, None
+        given = finding.event
+        if isinstance(given, Voted):
+            given = self._service.decide_in(tx, finding.claim.approval, given)
+        self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
+        return finding.filing, given
+
+    def _write_back(
+        self, tx: Transaction, claim: Claim, reading: Reading, given: Reply | None, occasion: str
+    ) -> None:
+        """Answer a person whose mail decided nothing, saying why; rarely, and never a machine."""
+        if reading.said is Said.IGNORED:
+            return
+        answer = given.answer if given else Answer.UNCLEAR
+        letter = _LETTERS.get(answer)
+        if letter is None or self._had_help(tx, claim):
+            return
+        problems = given.problems if given else reading.problems
+        reason = str(answer) if given else str(reading.reason)
+        details = {"reason": reason, "line": reading.line, "problems": list(problems)}
+        approval = given.approval if given else tx.approval(claim.approval)
+        self._service.write_to(
+            tx, approval, SendLetter(letter, claim.reviewer, approval.id, details, occasion)
+        )
+
+    def _had_help(self, tx: Transaction, claim: Claim) -> bool:
+        now = self._clock()
+        lately = tx.letters_since(claim.approval, claim.reviewer, _HELP, now - HELP_INTERVAL)
+        ever = tx.letters_since(claim.approval, claim.reviewer, _HELP, now - timedelta(days=36_500))
+        return lately > 0 or ever >= HELP_LIMIT
+
+    def _row(self, mail: Mail, finding: _Finding, tries: int) -> InboundRow:
+        octets = mail.octets
+        return InboundRow(
+            account=mail.account,
+            folder=mail.folder,
+            uidvalidity=mail.uidvalidity,
+            uid=mail.uid,
+            filing=finding.filing,
+            reason=finding.reason,
+            tries=tries,
+            message_id=finding.message_id,
+            sha256=sha256(octets).hexdigest() if octets is not None else None,
+            approval=_about(finding),
+            received_at=mail.received_at,
+            handled_at=self._clock(),
+            octets=_LIVE_HANDLE.sub(rb"\1(handle)", octets) if octets is not None else None,
+        )
+
+
+_LETTERS: Mapping[Answer, Letter] = {
+    Answer.UNCLEAR: Letter.UNCLEAR,
+    Answer.EDIT_REFUSED: Letter.UNCLEAR,
+    Answer.CHANNEL_REFUSED: Letter.UNCLEAR,
+    Answer.ALREADY_DECIDED: Letter.ALREADY_DECIDED,
+    Answer.ALREADY_VOTED: Letter.ALREADY_DECIDED,
+}
+
+
+def _known(tx: Transaction, mail: Mail) -> InboundRow | None:
+    return tx.inbound(mail.account, mail.folder, mail.uidvalidity, mail.uid)
+
+
+def _about(finding: _Finding) -> str | None:
+    return finding.claim.approval if finding.claim else None

@@ -1,0 +1,331 @@
+"""Carry out what was recorded: claim a row, do it, record how it went. Nothing else touches the world."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.actions import ActionRefusedError, Actions
+from gateway.actions.perform import Job, UnapprovedError, perform
+from gateway.core import action as core_action
+from gateway.core.approval import (
+    Approval,
+    Letter,
+    Perform,
+    ResumeGraph,
+    SendLetter,
+    StartGraph,
+    State,
+)
+from gateway.core.execution import (
+    AFTER_MISCONFIGURATION,
+    GIVE_UP_AFTER,
+    Receipt,
+    ReceiptStatus,
+    RowState,
+    retry_delay,
+)
+from gateway.core.policy import Policy
+from gateway.core.tokens import Purpose, Signatory
+from gateway.graphs import GraphFailedError, Graphs, NotPendingError
+from gateway.letters import Audience, Letters, Posting, Recipient, octets
+from gateway.log import log, step
+from gateway.mailer import (
+    ConfigurationError,
+    DoubtError,
+    Mailer,
+    MailerError,
+    PermanentError,
+    TemporaryError,
+)
+from gateway.service import Service
+from gateway.store import FencedError, OutboxRow, Store, Transaction
+
+WORKERS = 16
+"""How many rows are worked on at once; mails still leave one after the other."""
+_LEASE = timedelta(minutes=10)
+_POLL_SECONDS = 1.0
+_DRAIN_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostOffice:
+    """What turns a recorded letter into a mail: the writer, the hand-over, and who we are to the reader."""
+
+    letters: Letters
+    mailer: Mailer
+    sender: str
+    domain: str
+    timezone: str
+
+
+class Outbox:
+    """The worker. Rows that were claimed by a process that died are the service's to recover."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        service: Service,
+        graphs: Graphs,
+        post: PostOffice,
+        actions: Actions,
+        signatory: Signatory,
+        policy: Policy,
+        owner: str,
+        clock: Callable[[], datetime],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._graphs = graphs
+        self._post = post
+        self._actions = actions
+        self._signatory = signatory
+        self._policy = policy
+        self._owner = owner
+        self._clock = clock
+        self._jitter = jitter
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slot_free = asyncio.Event()
+        self._handlers: Mapping[type, Callable[[OutboxRow], Awaitable[None]]] = {
+            StartGraph: self._start,
+            ResumeGraph: self._resume,
+            SendLetter: self._send,
+            Perform: self._perform,
+        }
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then let what is under way finish for a few seconds."""
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                self._service.work_waits.clear()
+                for row in await self._claim():
+                    self._begin(group, row)
+                await self._wait(stop)
+            await self._drain()
+
+    async def _claim(self) -> list[OutboxRow]:
+        free = WORKERS - len(self._tasks)
+        now = self._clock()
+        if free <= 0 or not await self._store.read(lambda tx: tx.has_due(now)):
+            return []
+        rows = await self._store.write(lambda tx: tx.claim(self._owner, now, _LEASE, free))
+        for row in rows:
+            step(f"claimed-{type(row.effect).__name__}")
+        return rows
+
+    def _begin(self, group: asyncio.TaskGroup, row: OutboxRow) -> None:
+        task = group.create_task(self._work(row))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._service.work_waits.set()
+
+    async def _wait(self, stop: asyncio.Event) -> None:
+        """Sleep until there may be something to do: a commit, a free slot, another process, or the stop."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._service.work_waits, stop)]
+        try:
+            await asyncio.wait(waits, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    async def _drain(self) -> None:
+        """Give running work a moment; what is cut off is taken up, or in doubt, at the next start."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=_DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+
+    async def _work(self, row: OutboxRow) -> None:
+        try:
+            await self._handlers[type(row.effect)](row)
+        except FencedError:
+            log.warning("outbox.fenced", row=row.id)
+        except Exception as error:  # noqa: BLE001 - one row must not stop the others
+            log.exception("outbox.broke", row=row.id, approval=row.approval)
+            with suppress(FencedError, ValueError):
+                await self._service.put_back(row, self._later(row), f"{type(error).__name__}: {error}")
+
+    # --- graphs ---
+
+    async def _start(self, row: OutboxRow) -> None:
+        effect = row.effect
+        assert isinstance(effect, StartGraph)
+        thread = await self._store.read(lambda tx: tx.thread(effect.thread))
+        if effect.graph not in self._graphs.names:
+            await self._service.graph_failed(row, f"there is no graph {effect.graph!r}")
+            return
+        try:
+            progress = await self._graphs.start(effect.graph, effect.thread, thread.request)
+        except (GraphFailedError, NotPendingError) as error:
+            await self._service.graph_failed(row, str(error))
+        else:
+            await self._service.graph_stopped(row, progress)
+
+    async def _resume(self, row: OutboxRow) -> None:
+        effect = row.effect
+        assert isinstance(effect, ResumeGraph)
+        try:
+            progress = await self._graphs.resume(
+                effect.graph, effect.thread, effect.interrupt, effect.value, again=row.attempts > 1
+            )
+        except (GraphFailedError, NotPendingError) as error:
+            await self._service.graph_failed(row, str(error))
+        else:
+            step("resumed")
+            await self._service.graph_stopped(row, progress)
+
+    # --- letters ---
+
+    async def _send(self, row: OutboxRow) -> None:
+        letter = row.effect
+        assert isinstance(letter, SendLetter)
+        written = await self._store.read(lambda tx: self._write(tx, row, letter))
+        if written is None:
+            await self._service.letter_done(row, "no longer needed")
+            return
+        try:
+            answer = await self._post.mailer.send(self._post.sender, [letter.to], written)
+        except PermanentError as error:
+            await self._service.letter_failed(row, str(error))
+        except MailerError as error:
+            await self._try_letter_again(row, error)
+        else:
+            await self._service.letter_done(row, answer)
+            log.info("letter.sent", letter=letter.letter, approval=row.approval)
+
+    async def _try_letter_again(self, row: OutboxRow, error: MailerError) -> None:
+        """Rather twice than never: a repeat carries the same Message-ID."""
+        if self._is_hopeless(row):
+            await self._service.letter_failed(row, f"given up after {GIVE_UP_AFTER}: {error}")
+        else:
+            await self._service.put_back(row, self._later(row, error), str(error))
+
+    def _write(self, tx: Transaction, row: OutboxRow, letter: SendLetter) -> bytes | None:
+        """Write the mail for a recorded letter; None when its question is no longer open."""
+        approval = tx.approval(letter.approval) if letter.approval else None
+        if letter.letter is Letter.ASK and approval is not None and approval.state is not State.OPEN:
+            return None
+        replaced = tx.approval(approval.replaces) if approval is not None and approval.replaces else None
+        message = self._post.letters.write(
+            letter.letter,
+            approval,
+            self._posting(tx, row, letter, approval),
+            rows=self._actions.rows(approval.items[0].action) if approval else (),
+            details=letter.details,
+            changes=core_action.diff(replaced.items[0].action, approval.items[0].action)
+            if approval is not None and replaced is not None
+            else (),
+        )
+        return octets(message)
+
+    def _posting(
+        self, tx: Transaction, row: OutboxRow, letter: SendLetter, approval: Approval | None
+    ) -> Posting:
+        person = self._policy.person(letter.to)
+        handles = self._handles(tx, approval, letter.to)
+        first = tx.first_letter(approval.id, letter.to) if approval else None
+        audience = _audience(letter, handles)
+        reply_handle = handles.get(Purpose.REPLY) if audience == "reviewer" else None
+        return Posting(
+            to=Recipient(
+                letter.to,
+                person.name if person else letter.to,
+                person.timezone if person else self._post.timezone,
+            ),
+            message_id=self._message_id(row.id, reply_handle),
+            date=self._clock(),
+            root_id=self._message_id(first, reply_handle) if first and first != row.id else None,
+            reply_handle=reply_handle,
+            link_handle=handles.get(Purpose.LINK) if audience == "reviewer" else None,
+            audience=audience,
+        )
+
+    def _handles(self, tx: Transaction, approval: Approval | None, reviewer: str) -> dict[Purpose, str]:
+        """Sign the handles of a reviewer anew; they are nowhere stored whole."""
+        if approval is None:
+            return {}
+        found = {purpose: tx.handle_of(approval.id, reviewer, purpose) for purpose in Purpose}
+        return {
+            purpose: self._signatory.sign(bytes.fromhex(kept[0]), kept[1])
+            for purpose, kept in found.items()
+            if kept is not None
+        }
+
+    def _message_id(self, row_id: str, reply_handle: str | None) -> str:
+        """Name a letter; the same row makes the same id, and an answer to it carries the handle."""
+        return (
+            f"<{reply_handle}.{row_id}@{self._post.domain}>"
+            if reply_handle
+            else f"<{row_id}@{self._post.domain}>"
+        )
+
+    # --- actions ---
+
+    async def _perform(self, row: OutboxRow) -> None:
+        effect = row.effect
+        assert isinstance(effect, Perform)
+        attempt = _Attempt(self._service, row, self._message_id(row.id, None))
+        approval = await self._store.read(lambda tx: tx.approval(effect.approval))
+        job = Job(
+            approval=approval,
+            digest=effect.digest,
+            message_id=attempt.message_id,
+            date=self._clock(),
+            point_of_no_return=attempt.begin,
+        )
+        try:
+            receipt = await perform(job, self._post.mailer)
+        except DoubtError as error:
+            await self._service.doubted(attempt.row, f"{error.stage}: {error}")
+        except (TemporaryError, ConfigurationError) as error:
+            await self._try_action_again(attempt.row, error)
+        except (UnapprovedError, ActionRefusedError) as error:
+            await self._service.performed(attempt.row, Receipt(ReceiptStatus.REFUSED, str(error), {}))
+        except Exception as error:
+            if attempt.row.state is not RowState.IN_FLIGHT:
+                raise
+            log.exception("action.broke", approval=approval.id)
+            await self._service.doubted(attempt.row, f"{type(error).__name__}: {error}")
+        else:
+            step("after-answer")
+            await self._service.performed(attempt.row, receipt)
+
+    async def _try_action_again(self, row: OutboxRow, error: MailerError) -> None:
+        if self._is_hopeless(row):
+            summary = f"not sent, given up after {GIVE_UP_AFTER}: {error}"
+            await self._service.performed(row, Receipt(ReceiptStatus.FAILED, summary, {}))
+        else:
+            await self._service.put_back(row, self._later(row, error), str(error))
+
+    def _is_hopeless(self, row: OutboxRow) -> bool:
+        return self._clock() - row.created_at > GIVE_UP_AFTER
+
+    def _later(self, row: OutboxRow, error: MailerError | None = None) -> datetime:
+        if isinstance(error, ConfigurationError):
+            return self._clock() + AFTER_MISCONFIGURATION
+        return self._clock() + retry_delay(row.attempts, self._jitter())
+
+
+def _audience(letter: SendLetter, handles: Mapping[Purpose, str]) -> Audience:
+    if letter.letter is Letter.ALERT:
+        return "operator"
+    return "reviewer" if handles else "requester"
+
+
+class _Attempt:
+    """One try at an action; `row` is the outbox row as far as this try has come."""
+
+    def __init__(self, service: Service, row: OutboxRow, message_id: str) -> None:
+        self._service = service
+        self.row = row
+        self.message_id = message_id
+
+    async def begin(self) -> None:
+        """Commit that from now on nobody can know without an answer."""
+        self.row = await self._service.point_of_no_return(self.row, {"message_id": self.message_id})

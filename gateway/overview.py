@@ -1,0 +1,165 @@
+"""What there is to see: open questions, what is stuck, and the whole story of one approval."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from gateway.core.approval import Approval, SendLetter, State
+from gateway.core.execution import RowState, ThreadState
+from gateway.store import OutboxRow, ThreadRow, Transaction
+
+_STUCK_THREADS = (ThreadState.PARKED, ThreadState.FAILED)
+_STUCK_ROWS = (RowState.IN_DOUBT, RowState.FAILED)
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def listing(tx: Transaction, states: Sequence[State], limit: int) -> dict[str, Any]:
+    """Gather approvals in `states`, and all that waits for an operator, as plain JSON."""
+    waiting = [row for row in tx.outbox_in([RowState.QUEUED], limit) if row.attempts]
+    return {
+        "approvals": [brief(tx, approval) for approval in tx.approvals(states, limit)],
+        "stuck": [_row(row) for row in tx.outbox_in(_STUCK_ROWS, limit)],
+        "retrying": [_row(row) for row in waiting],
+        "threads": [_thread(row) for row in tx.threads(_STUCK_THREADS, limit)],
+    }
+
+
+def brief(tx: Transaction, approval: Approval) -> dict[str, Any]:
+    """Describe an approval in a few fields; `execution` says how far its action has come."""
+    row = tx.perform_row(approval.id)
+    return {
+        "id": approval.id,
+        "thread_id": approval.thread,
+        "state": approval.state,
+        "risk": approval.risk,
+        "summary": "; ".join(item.summary for item in approval.items),
+        "requester": approval.requester,
+        "reviewers": list(approval.reviewers),
+        "votes": [
+            {"by": vote.by, "verdict": vote.verdict, "channel": vote.channel} for vote in approval.votes
+        ],
+        "opened_at": approval.opened_at,
+        "expires_at": approval.expires_at,
+        "decided_at": approval.decided_at,
+        "execution": row.state if row else None,
+        "note": row.note if row else "",
+    }
+
+
+def story(tx: Transaction, approval: str) -> dict[str, Any]:
+    """Rebuild the story of an approval: what is true, what was sent, what came in.
+
+    Raises:
+        NotFoundError: there is no such approval.
+    """
+    found = tx.approval(approval)
+    facts = [
+        {"at": fact.at, "what": fact.kind, "data": json.loads(fact.data)} for fact in tx.facts_about(approval)
+    ]
+    mails = [
+        {"at": mail.handled_at, "what": "mail", "filing": mail.filing, "reason": mail.reason}
+        for mail in tx.inbound_about(approval)
+    ]
+    return {
+        **brief(tx, found),
+        "digest": found.digest,
+        "actions": [{"type": item.action.type, "parameters": item.action.parameters} for item in found.items],
+        "replaces": found.replaces,
+        "replaced_by": found.replaced_by,
+        "timeline": sorted((*facts, *mails), key=lambda entry: entry["at"]),
+        "outbox": [_row(row) for row in tx.outbox_of(approval)],
+    }
+
+
+def listing_text(listed: Mapping[str, Any]) -> str:
+    """Lay a listing out for a terminal."""
+    lines = [
+        _columns(row["id"], row["state"], row["risk"], _until(row), row["summary"])
+        for row in listed["approvals"]
+    ]
+    lines = lines or ["no approvals"]
+    if listed["stuck"] or listed["threads"]:
+        lines += ["", "waiting for an operator:"]
+        lines += [
+            _columns(row["approval"] or "-", row["state"], row["what"], row["note"])
+            for row in listed["stuck"]
+        ]
+        lines += [_columns(row["id"], row["state"], row["result"]) for row in listed["threads"]]
+    if listed["retrying"]:
+        lines += ["", "being tried again:"]
+        lines += [
+            _columns(row["approval"] or "-", row["what"], f"next {_time(row['due_at'])}", row["note"])
+            for row in listed["retrying"]
+        ]
+    return "\n".join(lines)
+
+
+def story_text(told: Mapping[str, Any]) -> str:
+    """Lay a story out as a timeline."""
+    head = [
+        f"{told['id']}  {told['state']}  {told['risk']} risk",
+        told["summary"],
+        f"asked for by {told['requester']} in thread {told['thread_id']}; digest {told['digest']}",
+        "",
+    ]
+    timeline = [f"{_time(entry['at'])}  {_entry(entry)}" for entry in told["timeline"]]
+    sent = [
+        f"{_time(row['updated_at'])}  {row['what']}: {row['state']}"
+        + (f" ({row['note']})" if row["note"] else "")
+        for row in told["outbox"]
+    ]
+    return "\n".join([*head, *timeline, "", *sent])
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    if entry["what"] == "mail":
+        return f"mail arrived: {entry['reason']} ({entry['filing']})"
+    vote = entry["data"].get("vote")
+    if vote:
+        said = f"{vote['by']} said {vote['verdict']} by {vote['channel']}"
+        return f"{said}: {vote['comment']}" if vote["comment"] else said
+    return _CAPITAL.sub(" ", entry["what"]).lower()
+
+
+def _row(row: OutboxRow) -> dict[str, Any]:
+    letter = row.effect
+    what = (
+        f"{letter.letter} to {letter.to}" if isinstance(letter, SendLetter) else type(letter).__name__.lower()
+    )
+    return {
+        "approval": row.approval,
+        "thread_id": row.thread,
+        "what": what,
+        "state": row.state,
+        "attempts": row.attempts,
+        "due_at": row.due_at,
+        "updated_at": row.updated_at,
+        "evidence": dict(row.evidence),
+        "note": row.note,
+    }
+
+
+def _thread(row: ThreadRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "graph": row.graph,
+        "state": row.state,
+        "result": row.result,
+        "updated_at": row.updated_at,
+    }
+
+
+def _until(row: Mapping[str, Any]) -> str:
+    if row["state"] == State.OPEN:
+        return f"until {_time(row['expires_at'])}"
+    return str(row["execution"] or "-")
+
+
+def _columns(*cells: Any) -> str:
+    return "  ".join(str(cell).ljust(8) for cell in cells).rstrip()
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,326 @@
+"""Mail that arrived: every kind of it is filed with a word, none of it stops us, and few of it decide."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import ALICE, BOB, NOW
+from gateway.core.approval import Approval, Letter, ResumeGraph, State, Verdict
+from gateway.core.tokens import Purpose
+from gateway.inbound import HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
+from gateway.store import InboundRow
+from office import Office, open_office
+
+
+class Box:
+    """A mailbox that hands its mails to the gateway, each with the next UID."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+        self.inbound = Inbound(
+            store=office.store, service=office.service, policy=office.policy, clock=office.clock
+        )
+        self.uid = 0
+
+    async def receives(self, octets: bytes | None, uid: int | None = None, size: int = 0) -> Filing:
+        self.uid += uid is None
+        mail = Mail(
+            account="approvals",
+            folder="INBOX",
+            uidvalidity=1,
+            uid=uid or self.uid,
+            size=len(octets) if octets is not None else size,
+            received_at=NOW,
+            octets=octets,
+        )
+        return await self.inbound.receive(mail)
+
+    async def row(self) -> InboundRow:
+        """What the last mail was taken for."""
+        row = await self.office.store.read(lambda tx: tx.inbound("approvals", "INBOX", 1, self.uid))
+        assert row is not None
+        return row
+
+    async def reply(self, approval: Approval, text: str, **changes: Any) -> bytes:
+        """Write the mail that a reviewer's phone would send."""
+        handle = await self.office.handle(approval, Purpose.REPLY, changes.pop("handle_of", None))
+        headers = {
+            "From": "Alice <alice@example.com>",
+            "To": f"approvals+{handle}@example.com",
+            "Subject": "Re: Approve?",
+            "Message-ID": f"<{self.uid + 1}@phone.example.com>",
+            "Content-Type": "text/plain; charset=utf-8",
+        }
+        headers |= {name.replace("_", "-"): value for name, value in changes.items()}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+        return f"{head}\r\n{text}\r\n".encode()
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        yield Box(office)
+
+
+async def test_a_reviewers_reply_decides_and_is_filed_as_processed(box: Box) -> None:
+    """The vote carries the person, the comment and the mail's Message-ID."""
+    approval = await box.office.asked()
+    assert await box.receives(await box.reply(approval, "APPROVE\r\n\r\nLooks good.")) is Filing.PROCESSED
+    decided = await box.office.approval(approval)
+    assert decided.state is State.APPROVED
+    (vote,) = decided.votes
+    assert (vote.by, vote.channel, vote.comment) == (ALICE.email, "reply", "Looks good.")
+    assert vote.evidence == "<1@phone.example.com>"
+
+
+async def test_an_alias_is_the_same_person(box: Box) -> None:
+    """T87: only listed addresses, and they count as one person."""
+    approval = await box.office.asked()
+    await box.receives(await box.reply(approval, "REJECT", From="a.lee@example.org"))
+    assert (await box.office.approval(approval)).votes[0].by == ALICE.email
+
+
+@pytest.mark.parametrize("place", ["To", "Cc", "In-Reply-To", "References"])
+async def test_a_handle_is_the_same_wherever_it_stands(box: Box, place: str) -> None:
+    """T11: one verifier for every place, so that each decides, or refuses, alike."""
+    approval = await box.office.asked()
+    handle = await box.office.handle(approval, Purpose.REPLY)
+    value = (
+        f"<{handle}.row@example.com>" if place in {"In-Reply-To", "References"} else f"a+{handle}@example.com"
+    )
+    other = {} if place == "To" else {"To": "approvals@example.com"}
+    forged = value.replace(handle[:6], "aaaaaa" if handle[:6] != "aaaaaa" else "bbbbbb")
+    bad = await box.reply(approval, "APPROVE", **{**other, place.replace("-", "_"): forged})
+    assert await box.receives(bad) is Filing.QUARANTINE
+    assert (await box.row()).reason == "bad-token"
+    good = await box.reply(approval, "APPROVE", **{**other, place.replace("-", "_"): value})
+    assert await box.receives(good) is Filing.PROCESSED
+    assert await box.office.state(approval) is State.APPROVED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"From": "Mallory <mallory@attack.example>"}, "wrong-sender"),
+        ({"From": "Bob <bob@example.com>"}, "wrong-sender"),
+        ({"From": "alice@example.com, mallory@attack.example"}, "several-addresses"),
+        ({"From": '"alice@example.com" <mallory@attack.example>'}, "wrong-sender"),
+        ({"From": "alice@example.com )<mallory@attack.example>"}, "malformed"),
+        ({"From": "", "Sender": "alice@example.com"}, "no-from"),
+        ({"From": "mallory@attack.example", "Reply-To": "alice@example.com"}, "wrong-sender"),
+    ],
+)
+async def test_a_good_handle_from_somebody_else_decides_nothing(
+    box: Box, changes: dict[str, str], reason: str
+) -> None:
+    """T10, T14, T44, T48: a leaked reply address is worth nothing without its reviewer's From."""
+    approval = await box.office.asked()
+    headers = {name.replace("-", "_"): value for name, value in changes.items()}
+    assert await box.receives(await box.reply(approval, "APPROVE", **headers)) is Filing.QUARANTINE
+    assert (await box.row()).reason == reason
+    assert await box.office.state(approval) is State.OPEN
+    assert not await box.office.letters(Letter.UNCLEAR)
+
+
+async def test_a_link_handle_is_no_reply_address(box: Box) -> None:
+    """T06: purposes are never interchangeable."""
+    approval = await box.office.asked()
+    link = await box.office.handle(approval, Purpose.LINK)
+    await box.receives(await box.reply(approval, "APPROVE", To=f"approvals+{link}@example.com"))
+    assert (await box.row()).reason == "bad-token"
+    assert await box.office.state(approval) is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "filing", "reason"),
+    [
+        ("", {}, Filing.PROCESSED, "no-text"),
+        ("I do not approve.", {}, Filing.PROCESSED, "no-verb"),
+        ("APPROVE if legal agrees", {}, Filing.PROCESSED, None),
+        ("<p>APPROVE</p>", {"Content_Type": "text/html"}, Filing.PROCESSED, "html-only"),
+        ("APPROVE", {"Auto_Submitted": "auto-replied"}, Filing.PROCESSED, "automatic"),
+        ("APPROVE", {"X_Autoreply": "yes"}, Filing.PROCESSED, "automatic"),
+        ("--b\r\nbroken", {"Content_Type": "multipart/mixed; boundary=b"}, Filing.PROCESSED, None),
+        ("APPROVE", {"Content_Type": "multipart/mixed"}, Filing.PROCESSED, None),
+    ],
+)
+async def test_a_mail_that_says_no_decision_makes_none(
+    box: Box, text: str, changes: dict[str, str], filing: Filing, reason: str | None
+) -> None:
+    """T21, T85: it is filed with a word, and the question stays open."""
+    approval = await box.office.asked()
+    assert await box.receives(await box.reply(approval, text, **changes)) is filing
+    assert reason in {None, (await box.row()).reason}
+    assert await box.office.state(approval) is State.OPEN
+
+
+async def test_a_bounce_decides_nothing_and_is_not_answered(box: Box) -> None:
+    """T74, T90: our own words come back in it, and no letter goes out."""
+    approval = await box.office.asked()
+    bounce = await box.reply(
+        approval,
+        "--b\r\nContent-Type: text/plain\r\n\r\nAPPROVE\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        "Reporting-MTA: dns; mx.example.com\r\n\r\nFinal-Recipient: rfc822; alice@example.com\r\n"
+        "Action: failed\r\nStatus: 5.1.1\r\n\r\n--b--",
+        From="MAILER-DAEMON@example.com",
+        Content_Type="multipart/report; report-type=delivery-status; boundary=b",
+    )
+    before = len(await box.office.effects())
+    await box.receives(bounce)
+    assert (await box.row()).reason == "bounce"
+    assert len(await box.office.effects()) == before
+    assert await box.office.state(approval) is State.OPEN
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (b"", "no-token"),
+        (b"\xff\xfe\x00garbage", "no-token"),
+        (b"From: a@b.example\r\n\r\nAPPROVE\r\n", "no-token"),
+        (b"To: approvals+" + b"a" * 42 + b"@example.com\r\n\r\nAPPROVE\r\n", "bad-token"),
+        (b"From: ((((" * 2000 + b"\r\n\r\nAPPROVE\r\n", "no-token"),
+        (b"To: " + b"approvals+" + b"a" * 42 + b"@x.example, " * 5000 + b"\r\n\r\nAPPROVE\r\n", None),
+    ],
+)
+async def test_hostile_mail_is_put_aside(box: Box, octets: bytes | None, reason: str | None) -> None:
+    """T45, T72, T73, T89: it lands in quarantine with a word, and nobody is written to."""
+    before = len(await box.office.effects())
+    assert await box.receives(octets) is Filing.QUARANTINE
+    assert reason in {None, (await box.row()).reason}
+    assert len(await box.office.effects()) == before
+
+
+@pytest.mark.parametrize(("size", "reason"), [(10_000_000, "too-large"), (0, "unreadable")])
+async def test_a_mail_without_octets_is_put_aside(box: Box, size: int, reason: str) -> None:
+    """T73, F32: ten megabytes are never fetched, and what the server garbles is named so."""
+    assert await box.receives(None, size=size) is Filing.QUARANTINE
+    assert (await box.row()).reason == reason
+
+
+async def test_the_same_octets_decide_once_wherever_they_lie(box: Box) -> None:
+    """T47, F31, F40: a copy at another UID is filed like the first, and says nothing again."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "APPROVE")
+    for _ in range(5):
+        assert await box.receives(octets) is Filing.PROCESSED
+    assert (await box.row()).reason == "duplicate"
+    resumes = [effect for effect in await box.office.effects() if isinstance(effect, ResumeGraph)]
+    assert len(resumes) == 1
+
+
+async def test_a_mail_seen_again_at_its_place_is_only_filed(box: Box) -> None:
+    """F08: killed after the commit and before the filing, it is known by its UID."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "APPROVE")
+    await box.receives(octets)
+    before = await box.office.fingerprint()
+    assert await box.receives(octets, uid=1) is Filing.PROCESSED
+    assert await box.office.fingerprint() == before
+
+
+async def test_whoever_comes_second_is_told_who_decided(box: Box) -> None:
+    """F41, F42: one kind letter in the same thread, and the decision stands."""
+    approval = await box.office.asked()
+    await box.office.votes(approval, by=BOB.email)
+    await box.receives(await box.reply(approval, "REJECT"))
+    assert [letter.to for letter in await box.office.letters(Letter.ALREADY_DECIDED)] == [ALICE.email]
+    assert await box.office.state(approval) is State.APPROVED
+
+
+async def test_an_unclear_mail_gets_help_but_never_a_storm(box: Box) -> None:
+    """T74: one answer in ten minutes, three in all, each naming the line that was read."""
+    approval = await box.office.asked()
+    for n in range(10):
+        await box.receives(await box.reply(approval, f"hm {n}"))
+    (help_letter,) = await box.office.letters(Letter.UNCLEAR)
+    assert help_letter.details["line"] == "hm 0"
+    for n in range(10):
+        box.office.later(minutes=11)
+        await box.receives(await box.reply(approval, f"hmm {n}"))
+    assert len(await box.office.letters(Letter.UNCLEAR)) == HELP_LIMIT
+
+
+async def test_an_edit_by_reply_is_asked_again(box: Box) -> None:
+    """MODIFY with field lines makes a new question that shows the difference."""
+    approval = await box.office.asked()
+    await box.receives(await box.reply(approval, "MODIFY\r\nsubject: Q1 figures"))
+    changed = await box.office.approval(approval)
+    assert changed.state is State.SUPERSEDED
+    new = await box.office.store.read(lambda tx: tx.approval(str(changed.replaced_by)))
+    assert new.items[0].action.parameters["subject"] == "Q1 figures"
+    assert new.state is State.OPEN
+
+
+@pytest.mark.parametrize("line", ["from: ceo@example.com", "subject: a", "to: not an address"])
+async def test_an_edit_that_is_no_good_is_answered_with_its_problem(box: Box, line: str) -> None:
+    """Unknown fields and bad values are named; nothing changes."""
+    approval = await box.office.asked()
+    text = f"MODIFY\r\n{line}\r\n{line}" if line.startswith("subject") else f"MODIFY\r\n{line}"
+    await box.receives(await box.reply(approval, text))
+    (letter,) = await box.office.letters(Letter.UNCLEAR)
+    assert letter.details["problems"]
+    assert await box.office.state(approval) is State.OPEN
+
+
+async def test_a_mail_that_breaks_us_is_tried_three_times_and_put_aside(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T72: the mailbox goes on behind it."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "MODIFY\r\nsubject: x")
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(box.office.service, "as_event", broken)
+    filings = [await box.receives(octets, uid=7) for _ in range(MAX_TRIES)]
+    assert filings == [Filing.LATER, Filing.LATER, Filing.QUARANTINE]
+    monkeypatch.undo()
+    assert await box.receives(await box.reply(approval, "APPROVE")) is Filing.PROCESSED
+
+
+async def test_the_kept_mail_has_no_live_handle(box: Box) -> None:
+    """T33, T81: the evidence is kept with handles masked, beside the hash of the full octets."""
+    approval = await box.office.asked()
+    reply = await box.office.handle(approval, Purpose.REPLY)
+    link = await box.office.handle(approval, Purpose.LINK)
+    quoted = (
+        f"APPROVE\r\n\r\n> https://gateway.example.com/a/{link}\r\n> mailto:approvals%2B{reply}@example.com"
+    )
+    await box.receives(await box.reply(approval, quoted))
+    row = await box.row()
+    assert row.octets is not None
+    assert reply.encode() not in row.octets
+    assert link.encode() not in row.octets
+    assert row.sha256 is not None
+
+
+async def test_a_decision_after_the_deadline_expires_the_question(box: Box) -> None:
+    """A late yes is no yes; everybody is told that it expired."""
+    approval = await box.office.asked()
+    box.office.later(hours=25)
+    await box.receives(await box.reply(approval, "APPROVE"))
+    assert await box.office.state(approval) is State.EXPIRED
+    assert len(await box.office.letters(Letter.EXPIRED)) == len(approval.reviewers) + 1
+
+
+async def test_a_known_person_who_was_not_asked_has_no_handle(box: Box) -> None:
+    """T48: using another reviewer's reply address is refused whoever tries."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "APPROVE", From=BOB.email, handle_of=ALICE.email)
+    assert await box.receives(octets) is Filing.QUARANTINE
+    assert replace(approval) == await box.office.approval(approval)
+
+
+async def test_a_verdict_for_each_verb(box: Box) -> None:
+    """The reader's words are the core's words."""
+    for verb, state in (("APPROVE", State.APPROVED), ("REJECT", State.REJECTED)):
+        approval = await box.office.asked(interrupt=f"i-{verb}")
+        await box.receives(await box.reply(approval, f"{verb}, thanks"))
+        assert await box.office.state(approval) is state
+        assert (await box.office.approval(approval)).votes[0].verdict in set(Verdict)

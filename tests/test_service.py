@@ -1,0 +1,320 @@
+"""The use cases: what is committed when a graph stops, a person votes, or the world has answered."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from builders import ALICE, BOB, policy, rule
+from gateway.core import tokens
+from gateway.core.approval import Answer, Channel, Letter, Perform, ResumeGraph, State, Verdict
+from gateway.core.execution import Receipt, ReceiptStatus, RowState, ThreadState
+from gateway.core.policy import POLICY, Decider
+from gateway.core.tokens import Purpose
+from gateway.graphs import Pending, Progress
+from gateway.service import Ballot, IdempotencyKeyReusedError, NotInDoubtError
+from gateway.store import NotFoundError, Transaction
+from office import OPERATOR, PROPOSED, Office, open_office, question
+
+SENT = Receipt(ReceiptStatus.DONE, "Email sent to team@example.com", {"message_id": "<sent@example.com>"})
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with open_office(tmp_path / "gateway.sqlite3") as opened:
+        yield opened
+
+
+async def thread_state(office: Office, thread: str) -> ThreadState:
+    return (await office.store.read(lambda tx: tx.thread(thread))).state
+
+
+async def resumes(office: Office) -> list[ResumeGraph]:
+    return [effect for effect in await office.effects() if isinstance(effect, ResumeGraph)]
+
+
+async def test_a_request_with_the_same_key_is_the_same_request(office: Office) -> None:
+    """A caller who repeats a request after a lost answer starts nothing twice."""
+    first = await office.service.start("builtin", {"user_request": "x"}, "rita", "key-1")
+    again = await office.service.start("builtin", {"user_request": "x"}, "rita", "key-1")
+    assert first.id == again.id
+    assert len(await office.effects()) == 1
+    with pytest.raises(IdempotencyKeyReusedError):
+        await office.service.start("builtin", {"user_request": "y"}, "rita", "key-1")
+
+
+async def test_a_question_is_opened_with_a_deadline_and_handles(office: Office) -> None:
+    """Each reviewer gets a reply and a link handle of their own, bound to the digest."""
+    approval = await office.asked()
+    assert approval.expires_at == office.now + approval.rule.expires
+    handles = {
+        await office.handle(approval, purpose, person) for purpose in Purpose for person in approval.reviewers
+    }
+    assert len(handles) == 2 * len(approval.reviewers)
+    assert await thread_state(office, approval.thread) is ThreadState.WAITING
+
+
+async def test_the_same_interrupt_reported_again_asks_nobody_again(office: Office) -> None:
+    """T64: a graph that is looked at a second time joins the question that it had asked."""
+    thread = await office.started()
+    row = await office.row(thread)
+    progress = Progress((Pending("interrupt-1", question()),), finished=False)
+    await office.service.graph_stopped(row, progress)
+    before = await office.effects()
+    await office.service.start("builtin", {}, "rita")
+    other = (await office.claimed())[-1]
+    moved = other.__class__(**{name: getattr(other, name) for name in other.__slots__} | {"thread": thread})
+    await office.service.graph_stopped(moved, progress)
+    assert len(await office.effects()) == len(before) + 1
+
+
+async def test_low_risk_passes_by_policy_and_is_recorded_like_any_vote(tmp_path: Path) -> None:
+    """One path for every risk: the gate interrupts, policy votes, the interrupt is resumed."""
+    people = policy(low=rule(decide=Decider.AUTO))
+    async with open_office(tmp_path / "gateway.sqlite3", people) as office:
+        approval = await office.asked(PROPOSED | {"risk_level": "low"})
+        assert approval.state is State.APPROVED
+        assert [vote.by for vote in approval.votes] == [POLICY]
+        assert not await office.letters(Letter.ASK)
+        assert len(await resumes(office)) == 1
+
+
+async def test_an_action_that_cannot_be_done_is_refused_before_anybody_is_asked(office: Office) -> None:
+    """The graph is told why; no letter is written."""
+    thread = await office.started()
+    await office.stops(thread, Pending("i", question(PROPOSED | {"action_type": "write_file"})))
+    (resume,) = await resumes(office)
+    assert resume.value["decision"] == "rejected"
+    assert "not available in this version" in resume.value["feedback"]
+    assert not await office.letters(Letter.ASK)
+
+
+@pytest.mark.parametrize("payload", ["free text", {"type": "other"}, {"type": "approval_request"}, None, [1]])
+async def test_an_unknown_question_is_parked_and_never_answered_by_guess(
+    office: Office, payload: object
+) -> None:
+    """Operators are told; nothing is resumed."""
+    thread = await office.started()
+    await office.stops(thread, Pending("i", payload))
+    assert await thread_state(office, thread) is ThreadState.PARKED
+    assert not await resumes(office)
+    assert [letter.to for letter in await office.letters(Letter.ALERT)] == [OPERATOR]
+
+
+async def test_a_rule_that_nobody_can_meet_parks_the_thread(tmp_path: Path) -> None:
+    """A quorum larger than the people asked would wait for ever."""
+    async with open_office(tmp_path / "gateway.sqlite3", policy(medium=rule(quorum=9))) as office:
+        thread = await office.started()
+        await office.stops(thread, Pending("i", question()))
+        assert await thread_state(office, thread) is ThreadState.PARKED
+
+
+async def test_a_grant_is_spent_on_exactly_what_was_approved(office: Office) -> None:
+    """T09, T27: only the granted digest, in its own thread, leads to the action."""
+    approval = await office.asked()
+    await office.votes(approval)
+    row = await office.in_flight(approval)
+    assert row.effect == Perform(approval.id, approval.digest)
+
+
+@pytest.mark.parametrize("lie", ["digest", "approval", "state", "thread"])
+async def test_an_effect_that_was_not_granted_parks_the_thread(office: Office, lie: str) -> None:
+    """T27: another digest, an unknown approval, an open one, or another thread's: nothing is done."""
+    approval = await office.asked()
+    grant = {"type": "gateway.effect", "approval": approval.id, "digest": approval.digest}
+    thread = approval.thread
+    if lie != "state":
+        await office.votes(approval)
+    if lie == "digest":
+        grant["digest"] = "0" * 64
+    if lie == "approval":
+        grant["approval"] = "UNKNOWN1"
+    if lie in {"state", "thread"}:
+        thread = await office.started()
+    await office.stops(thread, Pending("effect-1", grant))
+    assert await thread_state(office, thread) is ThreadState.PARKED
+    assert not [effect for effect in await office.effects() if isinstance(effect, Perform)]
+
+
+async def test_a_stored_action_that_was_changed_is_not_granted(office: Office) -> None:
+    """T09: the digest is computed anew from the stored item, whatever its row says."""
+    approval = await office.asked()
+    await office.votes(approval)
+
+    def tamper(tx: Transaction) -> None:
+        tx._execute("UPDATE items SET data = replace(data, 'team@', 'evil@')", {})
+
+    await office.store.write(tamper)
+    grant = {"type": "gateway.effect", "approval": approval.id, "digest": approval.digest}
+    await office.stops(approval.thread, Pending("effect-1", grant))
+    assert await thread_state(office, approval.thread) is ThreadState.PARKED
+
+
+async def test_an_effect_asked_for_twice_is_done_once_and_receipted_twice(office: Office) -> None:
+    """T08: a graph that runs again after a crash gets the same receipt, not a second mail."""
+    approval = await office.asked()
+    await office.votes(approval)
+    row = await office.in_flight(approval)
+    await office.service.performed(row, SENT)
+    grant = {"type": "gateway.effect", "approval": approval.id, "digest": approval.digest}
+    await office.stops(approval.thread, Pending("effect-2", grant))
+    effects = await office.effects()
+    assert len([effect for effect in effects if isinstance(effect, Perform)]) == 1
+    receipts = {e.interrupt: e.value for e in await resumes(office) if e.interrupt.startswith("effect")}
+    assert receipts["effect-1"] == receipts["effect-2"]
+    assert receipts["effect-1"]["status"] == "done"
+
+
+async def test_everybody_concerned_is_told_what_really_happened(office: Office) -> None:
+    """The outcome goes to reviewers and requester once it was observed."""
+    approval = await office.asked()
+    await office.votes(approval)
+    assert not await office.letters(Letter.OUTCOME)
+    await office.service.performed(await office.in_flight(approval), SENT)
+    told = [letter.to for letter in await office.letters(Letter.OUTCOME)]
+    assert told == [*approval.reviewers, "rita@example.com"]
+
+
+async def test_a_failed_action_is_told_to_the_operators_too(office: Office) -> None:
+    """F22: a refusal for good is a failed receipt, an outcome, and an alert."""
+    approval = await office.asked()
+    await office.votes(approval)
+    failed = Receipt(ReceiptStatus.FAILED, "550 no such user", {})
+    await office.service.performed(await office.in_flight(approval), failed)
+    assert [letter.to for letter in await office.letters(Letter.ALERT)] == [OPERATOR]
+    row = await office.store.read(lambda tx: tx.perform_row(approval.id))
+    assert row is not None
+    assert row.state is RowState.FAILED
+
+
+async def test_what_was_in_flight_at_a_restart_is_in_doubt(office: Office) -> None:
+    """T31, F04: it is never started again by itself; operators get the Message-ID."""
+    approval = await office.asked()
+    await office.votes(approval)
+    await office.in_flight(approval)
+    await office.service.recover()
+    row = await office.store.read(lambda tx: tx.perform_row(approval.id))
+    assert row is not None
+    assert row.state is RowState.IN_DOUBT
+    (alert,) = await office.letters(Letter.ALERT)
+    assert alert.details["facts"]["message_id"] == "<sent@example.com>"
+    assert not [row for row in await office.claimed() if isinstance(row.effect, Perform)]
+
+
+@pytest.mark.parametrize(("done", "status"), [(True, "done"), (False, "failed")])
+async def test_a_person_resolves_a_doubt_once(office: Office, done: bool, status: str) -> None:  # noqa: FBT001 - the parameter is the case
+    """The graph waits until then, and gets the person's word as the receipt."""
+    approval = await office.asked()
+    await office.votes(approval)
+    await office.service.doubted(await office.in_flight(approval), "end-of-data")
+    assert not [each for each in await resumes(office) if each.interrupt == "effect-1"]
+    await office.service.resolve(approval.id, "ops", done=done)
+    (resume,) = [each for each in await resumes(office) if each.interrupt == "effect-1"]
+    assert resume.value["status"] == status
+    with pytest.raises(NotInDoubtError):
+        await office.service.resolve(approval.id, "ops", done=done)
+
+
+async def test_what_was_claimed_at_a_restart_starts_over(office: Office) -> None:
+    """F05: before the point of no return nothing is lost and nothing was done."""
+    await office.started()
+    (row,) = await office.claimed()
+    await office.service.recover()
+    (again,) = await office.claimed()
+    assert (again.id, again.attempts) == (row.id, 2)
+
+
+async def test_the_clock_ends_what_nobody_decided(office: Office) -> None:
+    """T29, F36: also when it strikes very late, once, and never as an approval."""
+    approval = await office.asked()
+    office.later(days=400)
+    assert await office.service.strike() == 1
+    assert await office.service.strike() == 0
+    assert await office.state(approval) is State.EXPIRED
+    assert (await resumes(office))[0].value["feedback"] == "expired"
+
+
+async def test_a_clock_set_back_brings_nothing_back(office: Office) -> None:
+    """F37: what is decided stays decided."""
+    approval = await office.asked()
+    office.later(days=2)
+    await office.service.strike()
+    office.later(days=-3)
+    assert (await office.votes(approval)).answer is Answer.ALREADY_DECIDED
+
+
+async def test_an_edit_becomes_a_question_of_its_own(office: Office) -> None:
+    """The old question is superseded, the new one has its own id, digest and handles."""
+    approval = await office.asked()
+    reply = await office.votes(approval, Verdict.MODIFY, edits={"subject": "Q1 figures"})
+    assert reply.answer is Answer.MODIFIED
+    replaced_by = (await office.approval(approval)).replaced_by
+    assert replaced_by is not None
+    new = await office.store.read(lambda tx: tx.approval(replaced_by))
+    assert new.items[0].action.parameters["subject"] == "Q1 figures"
+    assert new.original == approval.items
+    assert await office.handle(new, Purpose.REPLY) != await office.handle(approval, Purpose.REPLY)
+
+
+async def test_an_edit_that_sends_outside_is_decided_by_the_rule_for_high_risk(tmp_path: Path) -> None:
+    """T20: the edited action is assessed anew, and asks the people that its risk asks for."""
+    people = policy(high=rule(roles=("senior",), quorum=2))
+    async with open_office(tmp_path / "gateway.sqlite3", people) as office:
+        approval = await office.asked()
+        reply = await office.votes(approval, Verdict.MODIFY, edits={"to": ["x@elsewhere.example"]})
+        assert reply.approval.replaced_by is not None
+        new = await office.store.read(lambda tx: tx.approval(str(reply.approval.replaced_by)))
+        assert (new.risk, new.reviewers, new.rule.quorum) == ("high", (ALICE.email, BOB.email), 2)
+
+
+@pytest.mark.parametrize("edits", [{"from": "x@example.com"}, {"subject": "a\nBcc: x@attack.example"}, {}])
+async def test_an_edit_that_is_no_good_changes_nothing(office: Office, edits: dict[str, str]) -> None:
+    """The editor is told what is wrong with it; the question stays open."""
+    approval = await office.asked()
+    before = await office.fingerprint()
+    reply = await office.votes(approval, Verdict.MODIFY, edits=edits)
+    assert reply.answer is Answer.EDIT_REFUSED
+    assert reply.problems
+    assert await office.fingerprint() == before
+
+
+async def test_a_link_opens_for_its_reviewer_and_a_reply_handle_is_no_link(office: Office) -> None:
+    """T06: a handle for one purpose is refused for the other, like one that was never ours."""
+    approval = await office.asked()
+    view = await office.service.view(await office.handle(approval, Purpose.LINK, BOB.email))
+    assert (view.approval, view.reviewer) == (approval, BOB.email)
+    with pytest.raises(tokens.ForgedTokenError):
+        await office.service.view(await office.handle(approval, Purpose.REPLY))
+
+
+async def test_a_vote_on_nothing_is_named(office: Office) -> None:
+    """An unknown number is an error of the caller, not a crash."""
+    with pytest.raises(NotFoundError, match="no approval NOTHING1"):
+        await office.service.vote(
+            Ballot(approval="NOTHING1", by="a", verdict=Verdict.APPROVE, channel=Channel.CLI)
+        )
+
+
+async def test_a_graph_that_breaks_parks_its_thread(office: Office) -> None:
+    """F50: it is recorded, visible, and told; nothing is tried again blindly."""
+    thread = await office.started()
+    await office.service.graph_failed(await office.row(thread), "ValueError: boom")
+    assert await thread_state(office, thread) is ThreadState.PARKED
+    assert [letter.to for letter in await office.letters(Letter.ALERT)] == [OPERATOR]
+
+
+async def test_a_graph_that_ends_is_recorded_with_its_result(office: Office) -> None:
+    """Also an end with an error is an end that people can see."""
+    for error, state in ((None, ThreadState.FINISHED), ("planner: timeout", ThreadState.FAILED)):
+        thread = await office.started()
+        await office.stops(thread, result="done", error=error)
+        assert await thread_state(office, thread) is state
+
+
+async def test_every_thread_has_a_whole_chain_from_its_first_fact(office: Office) -> None:
+    """T70: whatever happened, the chain verifies."""
+    approval = await office.asked()
+    await office.votes(approval, Verdict.MODIFY, edits={"subject": "Q1 figures"})
+    assert await office.store.read(lambda tx: tx.chain_is_whole(approval.thread))
+    kinds = [fact.kind for fact in await office.store.read(lambda tx: tx.facts(approval.thread))]
+    assert kinds == ["ThreadStarted", "Opened", "VoteCounted", "Superseded", "Opened"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.visible import hidden, one_line, reveal
+from gateway.core.visible import conceal, hidden, one_line, reveal
 
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
 HARMLESS = st.text(alphabet=st.characters(categories=("Lu", "Nd", "Pd", "Po", "Sm", "Sc", "Zs")))
@@ -55,3 +55,17 @@ def test_plain_text_is_unchanged(text: str) -> None:
 def test_one_line_is_one_line(text: str) -> None:
     """A subject or a name never has a second line."""
     assert len(one_line(text).splitlines()) <= 1
+
+
+@given(ANYTHING)
+@example("already ⟦U+202E⟧ marked \u202e")
+def test_marks_left_alone_turn_back_into_their_characters(text: str) -> None:
+    """What was revealed for editing and not touched is what it was, unless it contained marks itself."""
+    restored = conceal(reveal(text))
+    assert restored == text or "⟦U+" in text
+    assert conceal(reveal(restored)) == restored
+
+
+def test_a_mark_of_no_hidden_character_is_left() -> None:
+    """Only marks that `reveal` could have made are taken for characters."""
+    assert conceal("⟦U+0041⟧ ⟦U+FFFFFF⟧ ⟦U+20⟧") == "⟦U+0041⟧ ⟦U+FFFFFF⟧ ⟦U+20⟧"

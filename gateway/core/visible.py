@@ -7,6 +7,7 @@ import re
 import sys
 import unicodedata
 
+_ASTRAL = 0x10000
 _MARK = re.compile(r"⟦U\+([0-9A-F]{4,6})⟧")
 
 # Control, format (bidi, zero-width, tags), surrogate, private, unassigned, line and paragraph separators.
@@ -38,7 +39,7 @@ def reveal(text: str) -> str:
     A tab is marked too: it may be wide enough to push what follows out of sight. The sequences that join
     emoji are marked like any other; a picture in pieces is better than a word that is not what it seems.
     """
-    return "".join(f"⟦U+{ord(char):04X}⟧" if _hides(char) else char for char in text)
+    return text.translate(_REVEALED)
 
 
 def conceal(text: str) -> str:
@@ -58,6 +59,22 @@ def one_line(text: str) -> str:
 
 def _concealed(mark: str, code: int) -> str:
     return chr(code) if code <= sys.maxunicode and _hides(chr(code)) else mark
+
+
+class _Revealed(dict[int, str | int]):
+    """What each character is shown as, found out when it is first met: a letter passes here many times.
+
+    Only the characters of the basic plane are kept, so that no text can make the table large.
+    """
+
+    def __missing__(self, code: int) -> str | int:
+        shown: str | int = f"⟦U+{code:04X}⟧" if _hides(chr(code)) else code
+        if code < _ASTRAL:
+            self[code] = shown
+        return shown
+
+
+_REVEALED = _Revealed()
 
 
 def _hides(char: str) -> bool:

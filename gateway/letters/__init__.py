@@ -11,8 +11,8 @@ from gateway.letters.wire import octets
 from gateway.letters.writer import Letters
 
 __all__ = [
-    "Audience",
     "CHANNELS",
+    "Audience",
     "Edited",
     "Letterhead",
     "Letters",

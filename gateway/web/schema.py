@@ -1,0 +1,184 @@
+"""What programs send to the API and get from it."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from gateway.core.approval import Answer, Approval, Channel, State, Verdict
+from gateway.core.execution import RowState, ThreadState
+from gateway.core.policy import Risk
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOMAIN = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+_REQUESTER = rf"^(?:{_ATOM}(?:\.{_ATOM})*@{_DOMAIN}|[^@\x00-\x20\x7f]+)$"
+
+
+def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Take only what can be stored and digested: no NaN, no half surrogates, no endless nesting."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise ValueError("must be plain JSON") from None
+    return value
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
+PlainJson = Annotated[dict[str, Any], AfterValidator(_plain_json)]
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class StartRequest(_Sent):
+    """A request for an agent."""
+
+    user_request: str = Field(min_length=1, max_length=20_000, description="What is wanted, in words.")
+    user_id: str | None = Field(
+        None,
+        max_length=254,
+        pattern=_REQUESTER,
+        description="Who asks; an email address is told the outcome. Without it, the token's name.",
+    )
+    graph: str = Field("builtin", max_length=100, description="The agent to start.")
+    input: PlainJson | None = Field(None, description="Further fields for the graph's input.")
+
+
+class ApproveRequest(_Sent):
+    """A reviewer's decision on one approval, named by its own id or by its thread's."""
+
+    thread_id: Id | None = None
+    approval_id: Id | None = None
+    decision: Literal["approved", "rejected", "modified"]
+    feedback: str = Field("", max_length=20_000, description="Reason or comment; the agent is told.")
+    modified_parameters: PlainJson | None = Field(
+        None, description="The parameters that change, with their exact values; only with `modified`."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.thread_id is None) == (self.approval_id is None):
+            raise ValueError("give either thread_id or approval_id")
+        if (self.decision == "modified") != bool(self.modified_parameters):
+            raise ValueError("modified_parameters belong to the decision modified, and only to it")
+        return self
+
+
+class VoteView(BaseModel):
+    """What one person said."""
+
+    by: str
+    verdict: Verdict
+    channel: Channel
+    at: datetime
+    comment: str
+
+
+class ActionView(BaseModel):
+    """What exactly would be done."""
+
+    type: str
+    parameters: dict[str, Any]
+
+
+class ApprovalView(BaseModel):
+    """One question put to people, and how far its action has come."""
+
+    id: str
+    thread_id: str
+    state: State
+    risk: Risk
+    summary: str
+    action: ActionView
+    digest: str
+    requester: str
+    reviewers: list[str]
+    quorum: int
+    votes: list[VoteView]
+    opened_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    replaces: str | None
+    replaced_by: str | None
+    execution: RowState | None = Field(description="Where the approved action stands, once it was begun.")
+    execution_note: str
+
+
+class ThreadView(BaseModel):
+    """A request's thread and what it has asked so far."""
+
+    thread_id: str
+    status: ThreadState
+    approvals: list[ApprovalView]
+
+
+class StatusView(ThreadView):
+    """Where a request stands. `approval_status` is that of its latest question."""
+
+    approval_status: (
+        Literal["pending", "approved", "modified", "rejected", "expired", "cancelled", "superseded"] | None
+    )
+    result: str | None
+    error: str | None
+
+
+class ApprovalsView(BaseModel):
+    """Approvals, newest first."""
+
+    approvals: list[ApprovalView]
+
+
+class DecisionView(BaseModel):
+    """What became of a decision; `replaced_by` is the new question that an edit has made."""
+
+    approval_id: str
+    thread_id: str
+    answer: Answer
+    state: State
+    replaced_by: str | None
+
+
+class HealthView(BaseModel):
+    """Whether the gateway is there, or ready, and what each part says of itself."""
+
+    status: Literal["ok", "unavailable"]
+    parts: dict[str, str] = Field(default_factory=dict)
+
+
+class ErrorView(BaseModel):
+    """Why a request was refused: a word for programs, a sentence for people."""
+
+    error: str
+    detail: str
+    problems: list[str] | None = None
+    approvals: list[str] | None = None
+
+
+def approval_view(approval: Approval, execution: RowState | None, note: str) -> ApprovalView:
+    """Show an approval to a program."""
+    item = approval.items[0]
+    return ApprovalView(
+        id=approval.id,
+        thread_id=approval.thread,
+        state=approval.state,
+        risk=approval.risk,
+        summary=item.summary,
+        action=ActionView(type=item.action.type, parameters=dict(item.action.parameters)),
+        digest=approval.digest,
+        requester=approval.requester,
+        reviewers=list(approval.reviewers),
+        quorum=approval.rule.quorum,
+        votes=[
+            VoteView(by=vote.by, verdict=vote.verdict, channel=vote.channel, at=vote.at, comment=vote.comment)
+            for vote in approval.votes
+        ],
+        opened_at=approval.opened_at,
+        expires_at=approval.expires_at,
+        decided_at=approval.decided_at,
+        replaces=approval.replaces,
+        replaced_by=approval.replaced_by,
+        execution=execution,
+        execution_note=note,
+    )

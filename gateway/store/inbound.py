@@ -43,8 +43,8 @@ class InboundQueries(Queries):
         self._execute(
             "INSERT INTO inbound (account, folder, uidvalidity, uid, filing, reason, tries, message_id,"
             " sha256, approval_id, received_at, handled_at, octets) VALUES (:account, :folder, :uidvalidity,"
-            " :uid, :filing, :reason, :tries, :message_id, :sha256, :approval, :received_at, :handled_at, :octets)"
-            " ON CONFLICT (account, folder, uidvalidity, uid) DO UPDATE SET filing = excluded.filing,"
+            " :uid, :filing, :reason, :tries, :message_id, :sha256, :approval, :received_at, :handled_at,"
+            " :octets) ON CONFLICT (account, folder, uidvalidity, uid) DO UPDATE SET filing = excluded.filing,"
             " reason = excluded.reason, tries = excluded.tries, message_id = excluded.message_id,"
             " sha256 = excluded.sha256, approval_id = excluded.approval_id, handled_at = excluded.handled_at,"
             " octets = excluded.octets",

@@ -1,0 +1,316 @@
+"""The composition root: build the parts from the configuration, run them together, stop them in order."""
+
+import asyncio
+import hmac
+import os
+import random
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway import agent, mailbox, mailer, web
+from gateway.actions import Actions
+from gateway.actions.send_email import NAME as SEND_EMAIL
+from gateway.actions.send_email import SendEmail
+from gateway.config import Config, policy
+from gateway.core.tokens import Signatory
+from gateway.core.transport import Security
+from gateway.graphs import Graphs, sqlite_saver
+from gateway.inbound import Inbound, Mail
+from gateway.letters import Letterhead, Letters, packaged_templates
+from gateway.log import log
+from gateway.outbox import Outbox, PostOffice
+from gateway.service import Service
+from gateway.store import SqliteStore
+
+Clock = Callable[[], datetime]
+
+BUILTIN = "builtin"
+"""The name of the graph that comes with the gateway."""
+_STRIKE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A gateway put together and not yet running."""
+
+    service: Service
+    store: SqliteStore
+    outbox: Outbox
+    mailbox: mailbox.Mailbox
+    app: web.FastAPI
+    socket: socket.socket
+
+    @property
+    def address(self) -> str:
+        """Where pages and API are served, as `host:port`."""
+        host, port = self.socket.getsockname()[:2]
+        return f"{host}:{port}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def run(
+    config: Config,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[Parts], None] = lambda _: None,
+    clock: Clock = _now,
+) -> None:
+    """Run until `stop` is set; `ready` is called once everything is listening and recovered.
+
+    All that is recorded, due or late is so by `clock`.
+
+    Raises:
+        StoreInUseError: another gateway runs on the same database.
+        PortTakenError: the HTTP port is not free.
+    """
+    async with put_together(config, clock) as parts:
+        await parts.service.recover()
+        async with asyncio.TaskGroup() as group:
+            outbox = group.create_task(parts.outbox.run(stop))
+            pages = group.create_task(web.serve(parts.app, parts.socket, stop))
+            endless = [group.create_task(parts.mailbox.run()), group.create_task(_strike(parts.service))]
+            log.info("gateway.ready", address=parts.address)
+            ready(parts)
+            await stop.wait()
+            for task in endless:
+                task.cancel()
+            await asyncio.gather(outbox, pages)
+    log.info("gateway.stopped")
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT end the running loop in order."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+
+
+@asynccontextmanager
+async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Parts]:
+    """Open what has to be closed again, and build every part."""
+    store = open_store(config)
+    try:
+        with store.exclusive(), web.bind(config.http.host, config.http.port) as sock:
+            async with sqlite_saver(config.gateway.data_dir / "checkpoints.sqlite3") as saver:
+                graphs = Graphs(
+                    saver, {BUILTIN: agent.build(_planner(config))}, replayable_starts=frozenset({BUILTIN})
+                )
+                service = build_service(config, store, clock)
+                post = _post_office(config)
+                box = _mailbox(
+                    config, Inbound(store=store, service=service, policy=policy(config), clock=clock)
+                )
+                yield Parts(
+                    service=service,
+                    store=store,
+                    outbox=_outbox(config, store, service, graphs, post, clock),
+                    mailbox=box,
+                    app=_app(config, store, service, lambda: _health(box), clock),
+                    socket=sock,
+                )
+                await post.mailer.close()
+    finally:
+        await store.close()
+
+
+def open_store(config: Config) -> SqliteStore:
+    """Open the store of a configuration.
+
+    Raises:
+        StoreUnavailableError: it does not work; the message says what to do.
+    """
+    return SqliteStore(config.store_path, audit_keys(config))
+
+
+def audit_keys(config: Config) -> list[bytes]:
+    """Derive the keys that seal facts from those that sign, oldest first."""
+    return [_derived(key, b"gateway.audit") for key in config.signing_keys]
+
+
+def build_service(config: Config, store: SqliteStore, clock: Clock = _now) -> Service:
+    """Build the service over a store; commands use it without a daemon."""
+    return Service(
+        store=store,
+        signatory=Signatory(config.signing_keys),
+        policy=policy(config),
+        actions=_actions(config),
+        operators=config.gateway.operators,
+        clock=clock,
+        entropy=os.urandom,
+    )
+
+
+async def _strike(service: Service) -> None:
+    while True:
+        try:
+            more = await service.strike()
+        except Exception:  # noqa: BLE001 - the next stroke may succeed
+            log.exception("clock.broke")
+            more = 0
+        if not more:
+            await asyncio.sleep(_STRIKE_SECONDS)
+
+
+def _outbox(
+    config: Config, store: SqliteStore, service: Service, graphs: Graphs, post: PostOffice, clock: Clock
+) -> Outbox:
+    return Outbox(
+        store=store,
+        service=service,
+        graphs=graphs,
+        post=post,
+        actions=_actions(config),
+        signatory=Signatory(config.signing_keys),
+        policy=policy(config),
+        owner=f"{socket.gethostname()}/{os.getpid()}",
+        clock=clock,
+        jitter=random.random,
+    )
+
+
+def _post_office(config: Config) -> PostOffice:
+    sender = config.smtp.sender
+    domain = sender.rsplit("@", 1)[1]
+    letterhead = Letterhead(
+        name=config.gateway.name,
+        sender=sender,
+        reply_to=config.mail.reply_to,
+        base_url=config.gateway.base_url,
+        domain=domain,
+        plus_addressing=config.mail.plus_addressing,
+    )
+    settings = mailer.SmtpSettings(
+        host=config.smtp.host,
+        port=config.smtp.port,
+        security=Security(config.smtp.security),
+        username=config.smtp.username,
+        password=_secret(config.smtp.password),
+    )
+    return PostOffice(
+        letters=Letters(letterhead, _templates(config)),
+        mailer=mailer.Mailer(settings),
+        sender=sender,
+        domain=domain,
+        timezone=config.gateway.timezone,
+    )
+
+
+def _mailbox(config: Config, inbound: Inbound) -> mailbox.Mailbox:
+    imap = config.imap
+    account = f"{imap.username}@{imap.host}"
+
+    async def receive(arrival: mailbox.Arrival) -> mailbox.Filing:
+        mail = Mail(
+            account=account,
+            folder=imap.mailbox,
+            uidvalidity=arrival.uidvalidity,
+            uid=arrival.uid,
+            size=arrival.size,
+            received_at=arrival.received_at,
+            octets=arrival.octets,
+        )
+        return mailbox.Filing(await inbound.receive(mail))
+
+    async def baseline(uidvalidity: int, uidnext: int) -> int:
+        return await inbound.floor(account, imap.mailbox, uidvalidity, uidnext)
+
+    settings = mailbox.ImapSettings(
+        host=imap.host,
+        port=imap.port,
+        security=Security(imap.security),
+        username=imap.username,
+        password=_secret(imap.password) or "",
+        mailbox=imap.mailbox,
+        processed=imap.processed,
+        quarantine=imap.quarantine,
+        max_size=config.mail.max_size,
+    )
+    return mailbox.Mailbox(settings, receive=receive, baseline=baseline)
+
+
+def _app(
+    config: Config,
+    store: SqliteStore,
+    service: Service,
+    health: Callable[[], Mapping[str, str]],
+    clock: Clock,
+) -> web.FastAPI:
+    tokens = tuple(
+        web.ApiToken(
+            name=token.name,
+            secret=token.secret.get_secret_value(),
+            may=frozenset(token.may),
+            reviewer=token.reviewer,
+        )
+        for token in config.http.tokens
+    )
+    settings = web.WebSettings(
+        name=config.gateway.name,
+        base_url=config.gateway.base_url,
+        timezone=config.gateway.timezone,
+        tokens=tokens,
+    )
+    return web.application(
+        service=service,
+        store=store,
+        policy=policy(config),
+        actions=_actions(config),
+        settings=settings,
+        nonce_key=_derived(config.signing_keys[-1], b"gateway.nonce"),
+        templates=_templates(config),
+        health=health,
+        clock=clock,
+    )
+
+
+def _actions(config: Config) -> Actions:
+    limits = config.actions.send_email
+    send_email = SendEmail(
+        sender=config.action_sender,
+        envelope_sender=config.smtp.sender,
+        reply_to=limits.reply_to,
+        internal_domains=frozenset(limits.internal_domains),
+        internal_risk=limits.internal_risk,
+        max_recipients=limits.max_recipients,
+    )
+    return Actions({SEND_EMAIL: send_email})
+
+
+def _planner(config: Config) -> agent.Planner:
+    planner = config.planner
+    if planner.kind == "offline":
+        return agent.offline_planner()
+    return agent.openai_planner(
+        model=planner.model or "",
+        base_url=planner.base_url,
+        api_key=_secret(planner.api_key),
+        timeout=planner.timeout.total_seconds(),
+        method=planner.method,
+    )
+
+
+def _templates(config: Config) -> list[Path]:
+    """Templates beside the configuration win over ours, file by file."""
+    own = config.directory / "templates"
+    return [own, packaged_templates()] if own.is_dir() else [packaged_templates()]
+
+
+def _health(box: mailbox.Mailbox) -> Mapping[str, str]:
+    return {"mailbox": "ok" if box.connected else box.last_error or "not connected yet"}
+
+
+def _derived(key: bytes, purpose: bytes) -> bytes:
+    return hmac.digest(key, purpose, "sha256")
+
+
+def _secret(value: object) -> str | None:
+    reveal = getattr(value, "get_secret_value", None)
+    return reveal() if reveal else None

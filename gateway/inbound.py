@@ -97,6 +97,7 @@ class Inbound:
         except Exception:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
             log.exception("mail.broke_us", uid=mail.uid)
             return await self._broke(mail, known)
+        step("mail-read")
         filing, reply_given = await self._store.write(lambda tx: self._record(tx, mail, finding))
         log.info("mail.filed", uid=mail.uid, filing=filing, reason=finding.reason, approval=_about(finding))
         if reply_given is not None:

@@ -40,13 +40,13 @@ from gateway.mailer import (
     TemporaryError,
 )
 from gateway.service import Service
-from gateway.store import FencedError, OutboxRow, Store, Transaction
+from gateway.store import FencedError, OutboxRow, Store, StoreUnavailableError, Transaction
 
 WORKERS = 16
 """How many rows are worked on at once; mails still leave one after the other."""
 _LEASE = timedelta(minutes=10)
 _POLL_SECONDS = 1.0
-_DRAIN_SECONDS = 4.0
+_DRAIN_SECONDS = 3.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,22 @@ class PostOffice:
     sender: str
     domain: str
     timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """All that a letter is written from; `replaced` is the approval that an edit replaced by this one."""
+
+    letter: SendLetter
+    approval: Approval | None
+    replaced: Approval | None
+    posting: Posting
+
+    @property
+    def is_obsolete(self) -> bool:
+        """Whether it asks a question that is no longer open."""
+        is_ask = self.letter.letter is Letter.ASK
+        return is_ask and self.approval is not None and self.approval.state is not State.OPEN
 
 
 class Outbox:
@@ -88,7 +104,6 @@ class Outbox:
         self._clock = clock
         self._jitter = jitter
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slot_free = asyncio.Event()
         self._handlers: Mapping[type, Callable[[OutboxRow], Awaitable[None]]] = {
             StartGraph: self._start,
             ResumeGraph: self._resume,
@@ -99,19 +114,24 @@ class Outbox:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let what is under way finish for a few seconds."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._wake_at(stop))
             while not stop.is_set():
                 self._service.work_waits.clear()
                 for row in await self._claim():
                     self._begin(group, row)
-                await self._wait(stop)
+                await self._wait()
             await self._drain()
 
     async def _claim(self) -> list[OutboxRow]:
         free = WORKERS - len(self._tasks)
         now = self._clock()
-        if free <= 0 or not await self._store.read(lambda tx: tx.has_due(now)):
+        try:
+            if free <= 0 or not await self._store.read(lambda tx: tx.has_due(now)):
+                return []
+            rows = await self._store.write(lambda tx: tx.claim(self._owner, now, _LEASE, free))
+        except StoreUnavailableError as error:
+            log.error("outbox.store_unavailable", why=str(error))
             return []
-        rows = await self._store.write(lambda tx: tx.claim(self._owner, now, _LEASE, free))
         for row in rows:
             step(f"claimed-{type(row.effect).__name__}")
         return rows
@@ -125,14 +145,15 @@ class Outbox:
         self._tasks.discard(task)
         self._service.work_waits.set()
 
-    async def _wait(self, stop: asyncio.Event) -> None:
-        """Sleep until there may be something to do: a commit, a free slot, another process, or the stop."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._service.work_waits, stop)]
-        try:
-            await asyncio.wait(waits, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._service.work_waits.set()
+
+    async def _wait(self) -> None:
+        """Sleep until there may be something to do: a commit, a free slot, the stop, or another process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._service.work_waits.wait()
 
     async def _drain(self) -> None:
         """Give running work a moment; what is cut off is taken up, or in doubt, at the next start."""
@@ -165,6 +186,7 @@ class Outbox:
         except (GraphFailedError, NotPendingError) as error:
             await self._service.graph_failed(row, str(error))
         else:
+            step("started")
             await self._service.graph_stopped(row, progress)
 
     async def _resume(self, row: OutboxRow) -> None:
@@ -185,12 +207,12 @@ class Outbox:
     async def _send(self, row: OutboxRow) -> None:
         letter = row.effect
         assert isinstance(letter, SendLetter)
-        written = await self._store.read(lambda tx: self._write(tx, row, letter))
-        if written is None:
+        draft = await self._store.read(lambda tx: self._draft(tx, row, letter))
+        if draft.is_obsolete:
             await self._service.letter_done(row, "no longer needed")
             return
         try:
-            answer = await self._post.mailer.send(self._post.sender, [letter.to], written)
+            answer = await self._post.mailer.send(self._post.sender, [letter.to], self._written(draft))
         except PermanentError as error:
             await self._service.letter_failed(row, str(error))
         except MailerError as error:
@@ -206,21 +228,22 @@ class Outbox:
         else:
             await self._service.put_back(row, self._later(row, error), str(error))
 
-    def _write(self, tx: Transaction, row: OutboxRow, letter: SendLetter) -> bytes | None:
-        """Write the mail for a recorded letter; None when its question is no longer open."""
+    def _draft(self, tx: Transaction, row: OutboxRow, letter: SendLetter) -> _Draft:
+        """Gather what a letter tells, in one transaction."""
         approval = tx.approval(letter.approval) if letter.approval else None
-        if letter.letter is Letter.ASK and approval is not None and approval.state is not State.OPEN:
-            return None
         replaced = tx.approval(approval.replaces) if approval is not None and approval.replaces else None
+        return _Draft(letter, approval, replaced, self._posting(tx, row, letter, approval))
+
+    def _written(self, draft: _Draft) -> bytes:
+        approval, replaced = draft.approval, draft.replaced
+        actions = (approval.items[0].action, replaced.items[0].action) if approval and replaced else None
         message = self._post.letters.write(
-            letter.letter,
+            draft.letter.letter,
             approval,
-            self._posting(tx, row, letter, approval),
+            draft.posting,
             rows=self._actions.rows(approval.items[0].action) if approval else (),
-            details=letter.details,
-            changes=core_action.diff(replaced.items[0].action, approval.items[0].action)
-            if approval is not None and replaced is not None
-            else (),
+            details=draft.letter.details,
+            changes=core_action.diff(actions[1], actions[0]) if actions else (),
         )
         return octets(message)
 
@@ -228,10 +251,12 @@ class Outbox:
         self, tx: Transaction, row: OutboxRow, letter: SendLetter, approval: Approval | None
     ) -> Posting:
         person = self._policy.person(letter.to)
-        handles = self._handles(tx, approval, letter.to)
-        first = tx.first_letter(approval.id, letter.to) if approval else None
+        handles = self._handles(tx, approval, letter)
         audience = _audience(letter, handles)
-        reply_handle = handles.get(Purpose.REPLY) if audience == "reviewer" else None
+        reply_handle = handles.get(Purpose.REPLY)
+        # An alert stands alone; every other letter belongs to the mail thread that the first one opened.
+        is_alone = approval is None or letter.letter is Letter.ALERT
+        first = None if is_alone else tx.first_letter(str(letter.approval), letter.to)
         return Posting(
             to=Recipient(
                 letter.to,
@@ -242,15 +267,15 @@ class Outbox:
             date=self._clock(),
             root_id=self._message_id(first, reply_handle) if first and first != row.id else None,
             reply_handle=reply_handle,
-            link_handle=handles.get(Purpose.LINK) if audience == "reviewer" else None,
+            link_handle=handles.get(Purpose.LINK),
             audience=audience,
         )
 
-    def _handles(self, tx: Transaction, approval: Approval | None, reviewer: str) -> dict[Purpose, str]:
-        """Sign the handles of a reviewer anew; they are nowhere stored whole."""
-        if approval is None:
+    def _handles(self, tx: Transaction, approval: Approval | None, letter: SendLetter) -> dict[Purpose, str]:
+        """Sign the handles of a reviewer anew; they are nowhere stored whole. Others have none."""
+        if approval is None or letter.letter is Letter.ALERT:
             return {}
-        found = {purpose: tx.handle_of(approval.id, reviewer, purpose) for purpose in Purpose}
+        found = {purpose: tx.handle_of(approval.id, letter.to, purpose) for purpose in Purpose}
         return {
             purpose: self._signatory.sign(bytes.fromhex(kept[0]), kept[1])
             for purpose, kept in found.items()

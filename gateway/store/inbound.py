@@ -1,10 +1,20 @@
 """Queries about mail that arrived."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from gateway.store import rows
 from gateway.store.queries import Queries, Row
 from gateway.store.rows import InboundRow
+
+_COLUMNS = {
+    field.name: {"approval": "approval_id"}.get(field.name, field.name) for field in fields(InboundRow)
+}
+_PLACE = ("account", "folder", "uidvalidity", "uid")
+_RECORD = (
+    f"INSERT INTO inbound ({', '.join(_COLUMNS.values())}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
+    f" ON CONFLICT ({', '.join(_PLACE)}) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.values() if column not in _PLACE)
+)
 
 
 class InboundQueries(Queries):
@@ -40,16 +50,7 @@ class InboundQueries(Queries):
             "received_at": rows.dump_time(mail.received_at),
             "handled_at": rows.dump_time(mail.handled_at),
         }
-        self._execute(
-            "INSERT INTO inbound (account, folder, uidvalidity, uid, filing, reason, tries, message_id,"
-            " sha256, approval_id, received_at, handled_at, octets) VALUES (:account, :folder, :uidvalidity,"
-            " :uid, :filing, :reason, :tries, :message_id, :sha256, :approval, :received_at, :handled_at,"
-            " :octets) ON CONFLICT (account, folder, uidvalidity, uid) DO UPDATE SET filing = excluded.filing,"
-            " reason = excluded.reason, tries = excluded.tries, message_id = excluded.message_id,"
-            " sha256 = excluded.sha256, approval_id = excluded.approval_id, handled_at = excluded.handled_at,"
-            " octets = excluded.octets",
-            values,
-        )
+        self._execute(_RECORD, values)
 
     def floor(self, account: str, folder: str, uidvalidity: int, uidnext: int) -> int:
         """Return the UID up to which mail is left alone.

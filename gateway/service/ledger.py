@@ -1,0 +1,141 @@
+"""Write down what an event means, in the caller's transaction: facts, handles, effects, and who is told."""
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.core import tokens
+from gateway.core.approval import (
+    Approval,
+    Effect,
+    Fact,
+    Letter,
+    Opened,
+    Outcome,
+    ResumeGraph,
+    SendLetter,
+)
+from gateway.core.execution import Doubted, Receipt, ReceiptStatus, RowState, ThreadParked, ThreadState
+from gateway.core.tokens import Claim, Purpose
+from gateway.store import OutboxRow, Transaction
+
+APPROVAL_ID_BYTES = 5
+"""Makes eight characters that fit into a subject and can be read out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What operators are told: what happened, what to do next, and the facts to do it with."""
+
+    what: str
+    next: str
+    facts: Mapping[str, str]
+
+
+class Ledger:
+    """Knows how things are recorded, and nothing of why."""
+
+    def __init__(
+        self, *, operators: Iterable[str], clock: Callable[[], datetime], entropy: Callable[[int], bytes]
+    ) -> None:
+        self._operators = tuple(operators)
+        self._clock = clock
+        self._entropy = entropy
+
+    def commit(self, tx: Transaction, thread: str, outcome: Outcome, now: datetime) -> None:
+        """Record an outcome whole: its facts, handles for what they open, and its effects."""
+        tx.record(thread, outcome.facts)
+        for fact in outcome.facts:
+            self._make_handles(tx, fact, now)
+        self.enqueue(tx, thread, outcome.effects, now)
+        if any(isinstance(effect, ResumeGraph) for effect in outcome.effects):
+            tx.set_thread(thread, ThreadState.RUNNING, now)
+
+    def enqueue(self, tx: Transaction, thread: str | None, effects: Iterable[Effect], now: datetime) -> None:
+        """Record that effects must happen; those already recorded stay as they are."""
+        for effect in effects:
+            tx.enqueue(self.new_id(tokens.JTI_BYTES).lower(), effect, thread, now)
+
+    def hand_over(
+        self, tx: Transaction, approval: Approval, receipt: Mapping[str, Any], now: datetime
+    ) -> None:
+        """Resume every interrupt that waits for this receipt; each only once, by its key."""
+        waiting = tx.effect_requests(approval.id)
+        resumes = [ResumeGraph(approval.graph, approval.thread, each, receipt) for each in waiting]
+        self.enqueue(tx, approval.thread, resumes, now)
+        tx.set_thread(approval.thread, ThreadState.RUNNING, now)
+
+    def tell_outcome(
+        self, tx: Transaction, approval: Approval, receipt: Receipt, now: datetime, occasion: str = ""
+    ) -> None:
+        """Tell everybody concerned how the action ended, and operators when it did not end well."""
+        done = receipt.status is ReceiptStatus.DONE
+        details = {"result": "sent" if done else str(receipt.status), "answer": receipt.summary}
+        self.enqueue(tx, approval.thread, _outcome(approval, {**receipt.detail, **details}, occasion), now)
+        if not done:
+            alert = Alert(
+                what="An approved action failed.",
+                next="It is not tried again; ask anew if it is still needed.",
+                facts={**_named(approval), "reason": receipt.summary},
+            )
+            self.alert(tx, alert, approval.id, now)
+
+    def doubt(self, tx: Transaction, row: OutboxRow, stage: str) -> None:
+        """Put an action that was begun, and got no answer, into a person's hands."""
+        now = self._clock()
+        approval = tx.approval(str(row.approval))
+        evidence = {**row.evidence, "stage": stage, "begun_at": row.updated_at.isoformat()}
+        tx.move(row, RowState.IN_DOUBT, now, evidence=evidence, note=f"in doubt: {stage}")
+        tx.record(approval.thread, [Doubted(approval.id, evidence, now)])
+        details = {"result": "in doubt", "answer": stage, "message_id": evidence.get("message_id", "")}
+        self.enqueue(tx, approval.thread, _outcome(approval, details, "in-doubt"), now)
+        alert = Alert(
+            what="An approved action is in doubt.",
+            next=(
+                "Look in the Sent folder or the mail server's log, then run gateway resolve"
+                f" {approval.id} with --done or --not-done. It is never sent again by itself."
+            ),
+            facts={**_named(approval), **{name: str(value) for name, value in evidence.items()}},
+        )
+        self.alert(tx, alert, approval.id, now)
+
+    def park(self, tx: Transaction, thread: str, why: str, now: datetime) -> None:
+        """Stop a thread that cannot go on without a person."""
+        tx.record(thread, [ThreadParked(thread, why, now)])
+        tx.set_thread(thread, ThreadState.PARKED, now, why)
+        alert = Alert(
+            what="A thread is parked.",
+            next="Nothing of it runs until somebody has looked; gateway list shows it.",
+            facts={"thread": thread, "reason": why},
+        )
+        self.alert(tx, alert, None, now)
+
+    def alert(self, tx: Transaction, alert: Alert, approval: str | None, now: datetime) -> None:
+        """Write to every operator."""
+        occasion = self.new_id(APPROVAL_ID_BYTES)
+        letters = [SendLetter(Letter.ALERT, to, approval, asdict(alert), occasion) for to in self._operators]
+        self.enqueue(tx, None, letters, now)
+
+    def new_id(self, size: int) -> str:
+        """Make an id of `size` random bytes that reads well aloud: upper-case base32."""
+        return base64.b32encode(self._entropy(size)).decode().rstrip("=")
+
+    def _make_handles(self, tx: Transaction, fact: Fact, now: datetime) -> None:
+        if not isinstance(fact, Opened):
+            return
+        for reviewer in fact.approval.reviewers:
+            for purpose in Purpose:
+                claim = Claim(purpose, fact.approval.id, reviewer, fact.approval.digest)
+                tx.add_handle(self._entropy(tokens.JTI_BYTES).hex(), claim, now)
+
+
+def _outcome(approval: Approval, details: Mapping[str, Any], occasion: str) -> list[SendLetter]:
+    requester = (approval.requester,) if "@" in approval.requester else ()
+    people = dict.fromkeys((*approval.reviewers, *requester))
+    return [SendLetter(Letter.OUTCOME, person, approval.id, details, occasion) for person in people]
+
+
+def _named(approval: Approval) -> dict[str, str]:
+    return {"approval": approval.id, "action": "; ".join(item.summary for item in approval.items)}

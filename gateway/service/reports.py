@@ -1,0 +1,307 @@
+"""What graphs and outbox report: where a thread has stopped, what became of a letter or an action."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.actions import ActionRefusedError
+from gateway.core import action as core_action
+from gateway.core import payload
+from gateway.core.approval import (
+    Answer,
+    Approval,
+    Asked,
+    Item,
+    Letter,
+    Perform,
+    ResumeGraph,
+    SendLetter,
+    State,
+    decide,
+)
+from gateway.core.execution import (
+    AskRefused,
+    EffectRequested,
+    Performed,
+    Receipt,
+    ReceiptStatus,
+    Resolved,
+    RowState,
+    ThreadEnded,
+    ThreadState,
+)
+from gateway.core.policy import Decider, Risk
+from gateway.graphs import Pending, Progress
+from gateway.log import log, step
+from gateway.service.base import NotInDoubtError, UseCases
+from gateway.service.ledger import APPROVAL_ID_BYTES, Alert
+from gateway.store import NotFoundError, OutboxRow, ThreadRow, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class _Refuse:
+    interrupt: str
+    dialect: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Do:
+    interrupt: str
+    request: payload.EffectRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Park:
+    why: str
+
+
+_Step = _Ask | _Refuse | _Do | _Park
+
+
+class Reports(UseCases):
+    """The use cases of those who carry out: graphs, mailer and actions; and of the operator who looked."""
+
+    async def graph_stopped(self, row: OutboxRow, progress: Progress) -> None:
+        """Record where a started or resumed graph has stopped: at questions, at an effect, or at its end."""
+        thread = await self._store.read(lambda tx: tx.thread(str(row.thread)))
+        steps = [await self._step(thread, pending) for pending in progress.pending]
+
+        def work(tx: Transaction) -> list[Answer]:
+            now = self._clock()
+            answers = [answer for each in steps if (answer := self._take(tx, thread, each, now))]
+            if progress.finished:
+                state = ThreadState.FAILED if progress.error else ThreadState.FINISHED
+                result = progress.error or progress.result
+                tx.record(thread.id, [ThreadEnded(thread.id, state, result, now)])
+                tx.set_thread(thread.id, state, now, result)
+            elif tx.thread(thread.id).state is not ThreadState.PARKED:
+                waits = tx.has_open(thread.id)
+                tx.set_thread(thread.id, ThreadState.WAITING if waits else ThreadState.RUNNING, now)
+            tx.move(row, RowState.DONE, now)
+            return answers
+
+        answers = await self._store.write(work)
+        log.info("graph.stopped", thread=thread.id, finished=progress.finished, answers=answers)
+        self.work_waits.set()
+
+    async def graph_failed(self, row: OutboxRow, why: str) -> None:
+        """Record that a graph broke or cannot be resumed; the thread is parked and operators are told."""
+
+        def work(tx: Transaction) -> None:
+            now = self._clock()
+            tx.move(row, RowState.FAILED, now, note=why)
+            self._ledger.park(tx, str(row.thread), why, now)
+
+        await self._store.write(work)
+        log.error("graph.failed", thread=row.thread, why=why)
+        self.work_waits.set()
+
+    async def _step(self, thread: ThreadRow, pending: Pending) -> _Step:
+        """Read one pending interrupt and prepare what it asks for."""
+        match payload.read(pending.value):
+            case payload.EffectRequest() as request:
+                return _Do(pending.id, request)
+            case payload.Unknown(why=why):
+                return _Park(f"interrupt {pending.id}: {why}")
+            case payload.Question(dialect=dialect, proposals=(proposal,)):
+                try:
+                    item, risk = await self._actions.prepare(proposal)
+                except ActionRefusedError as error:
+                    return _Refuse(pending.id, dialect, str(error))
+                return self._question(thread, pending.id, dialect, item, risk)
+            case payload.Question(proposals=proposals):
+                return _Park(f"interrupt {pending.id}: {len(proposals)} actions in one question")
+
+    def _question(
+        self, thread: ThreadRow, interrupt: str, dialect: str, item: Item, risk: Risk
+    ) -> _Ask | _Park:
+        now = self._clock()
+        ruling = self._policy.ruling(risk)
+        if ruling.rule.decide is Decider.PEOPLE and len(ruling.reviewers) < ruling.rule.quorum:
+            return _Park(f"{len(ruling.reviewers)} reviewers for {risk} risk, {ruling.rule.quorum} needed")
+        return _Ask(
+            Approval(
+                id=self._ledger.new_id(APPROVAL_ID_BYTES),
+                thread=thread.id,
+                graph=thread.graph,
+                interrupt=interrupt,
+                dialect=dialect,
+                items=(item,),
+                risk=risk,
+                rule=ruling.rule,
+                reviewers=ruling.reviewers,
+                requester=thread.requester,
+                opened_at=now,
+                expires_at=now + ruling.rule.expires,
+            )
+        )
+
+    def _take(self, tx: Transaction, thread: ThreadRow, asked: _Step, now: datetime) -> Answer | None:
+        match asked:
+            case _Ask(approval=approval):
+                if tx.is_asked(thread.id, approval.interrupt):
+                    return None
+                outcome = decide(approval, Asked(approval), now)
+                self._ledger.commit(tx, thread.id, outcome, now)
+                return outcome.answer
+            case _Refuse(interrupt=interrupt, dialect=dialect, reason=reason):
+                tx.record(thread.id, [AskRefused(thread.id, interrupt, reason, now)])
+                resume = ResumeGraph(thread.graph, thread.id, interrupt, payload.refusal(dialect, reason))
+                self._ledger.enqueue(tx, thread.id, [resume], now)
+            case _Do():
+                self._effect_asked(tx, thread, asked, now)
+            case _Park(why=why):
+                self._ledger.park(tx, thread.id, why, now)
+        return None
+
+    def _effect_asked(self, tx: Transaction, thread: ThreadRow, asked: _Do, now: datetime) -> None:
+        """Let a graph spend a grant, or learn again what came of one that it has spent."""
+        try:
+            approval = _granted(tx, thread, asked.request)
+        except _UngrantedError as error:
+            self._ledger.park(tx, thread.id, str(error), now)
+            return
+        requested = EffectRequested(thread.id, approval.id, asked.interrupt, approval.digest, now)
+        tx.record(thread.id, [requested])
+        tx.add_effect_request(approval.id, asked.interrupt)
+        row = tx.perform_row(approval.id)
+        if row is None:
+            self._ledger.enqueue(tx, thread.id, [Perform(approval.id, approval.digest)], now)
+        elif row.state in {RowState.DONE, RowState.FAILED}:
+            self._ledger.hand_over(tx, approval, row.evidence["receipt"], now)
+
+    async def letter_done(self, row: OutboxRow, note: str) -> None:
+        """Record that a letter was handed to the mail server, or is no longer needed."""
+        await self._store.write(lambda tx: tx.move(row, RowState.DONE, self._clock(), note=note))
+
+    async def letter_failed(self, row: OutboxRow, why: str) -> None:
+        """Record that a letter will not arrive, and tell the operators."""
+        letter = row.effect
+        assert isinstance(letter, SendLetter)
+
+        def work(tx: Transaction) -> None:
+            now = self._clock()
+            tx.move(row, RowState.FAILED, now, note=why)
+            if letter.letter is not Letter.ALERT:
+                alert = Alert(
+                    what=f"A letter ({letter.letter}) to {letter.to} could not be delivered.",
+                    next="Check the address and the mail server's log.",
+                    facts={"approval": row.approval or "", "reason": why},
+                )
+                self._ledger.alert(tx, alert, row.approval, now)
+
+        await self._store.write(work)
+        log.error("letter.failed", letter=letter.letter, approval=row.approval, why=why)
+        self.work_waits.set()
+
+    async def put_back(self, row: OutboxRow, due_at: datetime, why: str) -> None:
+        """Record that a row waits for another try."""
+        await self._store.write(
+            lambda tx: tx.move(row, RowState.QUEUED, self._clock(), due_at=due_at, note=why)
+        )
+        log.warning("outbox.put_back", row=row.id, approval=row.approval, attempts=row.attempts, why=why)
+        step("put-back")
+
+    async def point_of_no_return(self, row: OutboxRow, evidence: Mapping[str, Any]) -> OutboxRow:
+        """Record that the outside world may know from now on; the action is never started again by itself."""
+        begun = await self._store.write(
+            lambda tx: tx.move(row, RowState.IN_FLIGHT, self._clock(), evidence=evidence)
+        )
+        step("before-data")
+        return begun
+
+    async def performed(self, row: OutboxRow, receipt: Receipt) -> None:
+        """Record how an action ended, hand the receipt to the graph and tell people."""
+
+        def work(tx: Transaction) -> None:
+            now = self._clock()
+            approval = tx.approval(str(row.approval))
+            word = {ReceiptStatus.DONE: RowState.DONE}.get(receipt.status, RowState.FAILED)
+            evidence = {**row.evidence, "receipt": asdict(receipt)}
+            tx.move(row, word, now, evidence=evidence, note=receipt.summary)
+            tx.record(approval.thread, [Performed(approval.id, receipt, now)])
+            self._ledger.hand_over(tx, approval, asdict(receipt), now)
+            self._ledger.tell_outcome(tx, approval, receipt, now)
+
+        await self._store.write(work)
+        log.info("action.performed", approval=row.approval, status=receipt.status)
+        self.work_waits.set()
+
+    async def doubted(self, row: OutboxRow, stage: str) -> None:
+        """Record that nobody can know whether an action was done; a person has to look."""
+        await self._store.write(lambda tx: self._ledger.doubt(tx, row, stage))
+        log.error("action.in_doubt", approval=row.approval, stage=stage)
+        self.work_waits.set()
+
+    async def resolve(self, approval: str, by: str, *, done: bool) -> Receipt:
+        """Take a person's word on an action in doubt; it closes the row and never does it again.
+
+        Raises:
+            NotFoundError: there is no such approval.
+            NotInDoubtError: nothing about it is in doubt.
+        """
+        word = "was done" if done else "was not done"
+        status = ReceiptStatus.DONE if done else ReceiptStatus.FAILED
+
+        def work(tx: Transaction) -> Receipt:
+            now = self._clock()
+            seen = tx.approval(approval)
+            row = tx.perform_row(approval)
+            if row is None or row.state is not RowState.IN_DOUBT:
+                raise NotInDoubtError(f"nothing about {approval} is in doubt")
+            receipt = Receipt(status, f"{by} looked: it {word}", {"resolved_by": by, **row.evidence})
+            evidence = {**row.evidence, "receipt": asdict(receipt)}
+            tx.move(row, RowState(status.value), now, evidence=evidence, note=receipt.summary)
+            tx.record(seen.thread, [Resolved(approval, by, done, now)])
+            self._ledger.hand_over(tx, seen, asdict(receipt), now)
+            self._ledger.tell_outcome(tx, seen, receipt, now, occasion="resolved")
+            return receipt
+
+        receipt = await self._store.write(work)
+        log.info("action.resolved", approval=approval, done=done)
+        self.work_waits.set()
+        return receipt
+
+    async def recover(self) -> None:
+        """Take up what a daemon before us left: claimed rows start over, those in flight are in doubt."""
+
+        def work(tx: Transaction) -> tuple[int, int]:
+            now = self._clock()
+            claimed, in_flight = tx.outbox_in([RowState.CLAIMED]), tx.outbox_in([RowState.IN_FLIGHT])
+            for row in claimed:
+                tx.move(row, RowState.QUEUED, now, due_at=now, note="taken up after a restart")
+            for row in in_flight:
+                self._ledger.doubt(tx, row, "the gateway stopped before the answer came")
+            return len(claimed), len(in_flight)
+
+        claimed, in_doubt = await self._store.write(work)
+        log.info("outbox.recovered", claimed=claimed, in_doubt=in_doubt)
+
+
+class _UngrantedError(Exception):
+    """What the graph wants done is not what was approved; the message says why."""
+
+
+def _granted(tx: Transaction, thread: ThreadRow, request: payload.EffectRequest) -> Approval:
+    """Find the approval that a graph may spend: its own, granted, for the digest of what is stored.
+
+    Raises:
+        _UngrantedError: there is no such grant.
+    """
+    try:
+        approval = tx.approval(request.approval)
+    except NotFoundError:
+        raise _UngrantedError(f"an effect was asked for under the unknown {request.approval}") from None
+    stored = core_action.digest_of(core_action.digest(item.action) for item in approval.items)
+    if approval.state is not State.APPROVED or approval.thread != thread.id:
+        raise _UngrantedError(f"an effect was asked for under {approval.id}, which does not grant it")
+    if not stored == approval.digest == request.digest:
+        raise _UngrantedError(f"the effect asked for is not what {approval.id} granted")
+    return approval

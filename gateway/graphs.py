@@ -210,9 +210,10 @@ class Graphs:
             state = await engine.aget_state(config)
             if state.created_at is None:
                 return None
-            if not state.next:
+            # Not `next`: that leaves out a node whose writes are stored but not yet in a checkpoint.
+            if not state.tasks:
                 await self._refuse_changed(config)
-        return _progress(state.values, state.interrupts, finished=not state.next)
+        return _progress(state.values, state.interrupts, finished=not state.tasks)
 
     async def _refuse_changed(self, config: RunnableConfig) -> None:
         """Tell the end of a thread from a step whose node is gone; LangGraph takes both for the end."""

@@ -9,7 +9,8 @@ from enum import StrEnum
 from hashlib import sha256
 
 from gateway.core import reply, sender, tokens
-from gateway.core.approval import Answer, Approval, Channel, Letter, SendLetter, Verdict, Voted
+from gateway.core.approval import Answer, Approval, Channel, Verdict, Voted
+from gateway.core.effects import Letter, SendLetter
 from gateway.core.policy import Policy
 from gateway.core.reply import Reading, Said
 from gateway.core.tokens import Claim, Purpose

@@ -9,15 +9,8 @@ from datetime import datetime, timedelta
 from gateway.actions import ActionRefusedError, Actions
 from gateway.actions.perform import Job, UnapprovedError, perform
 from gateway.core import action as core_action
-from gateway.core.approval import (
-    Approval,
-    Letter,
-    Perform,
-    ResumeGraph,
-    SendLetter,
-    StartGraph,
-    State,
-)
+from gateway.core.approval import Approval, State
+from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter, StartGraph
 from gateway.core.execution import (
     AFTER_MISCONFIGURATION,
     GIVE_UP_AFTER,
@@ -218,6 +211,7 @@ class Outbox:
         except MailerError as error:
             await self._try_letter_again(row, error)
         else:
+            step("letter-sent")
             await self._service.letter_done(row, answer)
             log.info("letter.sent", letter=letter.letter, approval=row.approval)
 

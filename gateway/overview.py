@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.core.approval import Approval, SendLetter, State
+from gateway.core.approval import Approval, State
+from gateway.core.effects import SendLetter
 from gateway.core.execution import RowState, ThreadState
 from gateway.store import OutboxRow, ThreadRow, Transaction
 

@@ -10,7 +10,8 @@ from typing import Any
 from builders import NOW, policy
 from gateway.actions import Actions
 from gateway.actions.send_email import NAME, SendEmail
-from gateway.core.approval import Approval, Channel, Effect, Letter, SendLetter, State, Verdict
+from gateway.core.approval import Approval, Channel, State, Verdict
+from gateway.core.effects import Effect, Letter, SendLetter
 from gateway.core.execution import RowState
 from gateway.core.policy import Policy, Risk
 from gateway.core.tokens import Purpose, Signatory

@@ -21,12 +21,9 @@ from gateway.core.approval import (
     ForbiddenTransitionError,
     Granted,
     Lapsed,
-    Letter,
     Opened,
     Outcome,
     Recalled,
-    ResumeGraph,
-    SendLetter,
     State,
     Superseded,
     Verdict,
@@ -36,6 +33,7 @@ from gateway.core.approval import (
     evolve,
     fold,
 )
+from gateway.core.effects import Letter, ResumeGraph, SendLetter
 from gateway.core.policy import POLICY, Decider, Risk
 
 LATE = NOW + timedelta(hours=24)

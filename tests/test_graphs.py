@@ -1,6 +1,7 @@
 """Threads are started, read and answered at most once, whatever came between."""
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -292,6 +293,34 @@ async def test_another_attempt_plays_out_a_stored_answer(graphs: Graphs, chain: 
     waiting = await graphs.resume("two", "t", question, "no", again=True)
     end = await graphs.resume("two", "t", the_question(waiting), "done", again=False)
     assert end.result == "yes, done"
+
+
+@pytest.mark.parametrize("fatal", [1, 2, 3, 4])
+async def test_another_attempt_takes_in_what_was_half_saved(
+    graphs: Graphs, chain: Chain, monkeypatch: pytest.MonkeyPatch, fatal: int
+) -> None:
+    """F06: cut off between a node's writes and their checkpoint, the thread goes on and repeats no node."""
+    question = await begin(graphs)
+    save, saved = AsyncSqliteSaver.aput, itertools.count(1)
+
+    async def cut_off(*checkpoint: Any) -> Any:
+        if next(saved) == fatal:
+            raise sqlite3.OperationalError("cut off")
+        return await save(*checkpoint)
+
+    async def answer(question: str, value: str) -> Progress:
+        try:
+            return await graphs.resume("two", "t", question, value, again=False)
+        except GraphsUnavailableError:
+            return await graphs.resume("two", "t", question, "never mind", again=True)
+
+    monkeypatch.setattr(AsyncSqliteSaver, "aput", cut_off)
+    waiting = await answer(question, "yes")
+    assert [each.value for each in waiting.pending] == ["second?"]
+    end = await answer(the_question(waiting), "done")
+    assert (end.finished, end.result) == (True, "yes, done")
+    assert (await graphs.pending("two", "t")).finished
+    assert chain.runs == {"plan": 1, "gate": 1, "execute": 1}
 
 
 async def test_another_attempt_does_not_answer_the_next_question_of_the_node(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from builders import ALICE, BOB, NOW
-from gateway.core.approval import Approval, Letter, ResumeGraph, State, Verdict
+from gateway.core.approval import Approval, State, Verdict
+from gateway.core.effects import Letter, ResumeGraph
 from gateway.core.tokens import Purpose
 from gateway.inbound import HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
 from gateway.store import InboundRow

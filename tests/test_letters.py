@@ -10,7 +10,8 @@ import pytest
 
 from gateway.core import reply
 from gateway.core.action import Action, Change, EditRefusedError, edit
-from gateway.core.approval import Answer, Letter, State, Verdict
+from gateway.core.approval import Answer, State, Verdict
+from gateway.core.effects import Letter
 from gateway.core.policy import Risk
 from gateway.core.visible import hidden
 from gateway.letters import Letterhead, Letters, Recipient, Row, octets, packaged_templates

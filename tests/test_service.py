@@ -7,7 +7,8 @@ import pytest
 
 from builders import ALICE, BOB, policy, rule
 from gateway.core import tokens
-from gateway.core.approval import Answer, Channel, Letter, Perform, ResumeGraph, State, Verdict
+from gateway.core.approval import Answer, Channel, State, Verdict
+from gateway.core.effects import Letter, Perform, ResumeGraph
 from gateway.core.execution import Receipt, ReceiptStatus, RowState, ThreadState
 from gateway.core.policy import POLICY, Decider
 from gateway.core.tokens import Purpose

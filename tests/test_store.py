@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from builders import ALICE, NOW, approval, vote
-from gateway.core.approval import Denied, Granted, Letter, Opened, Perform, SendLetter, State, VoteCounted
+from gateway.core.approval import Denied, Granted, Opened, State, VoteCounted
+from gateway.core.effects import Letter, Perform, SendLetter
 from gateway.core.execution import RowState, ThreadParked, ThreadStarted, ThreadState
 from gateway.core.tokens import Claim, Purpose
 from gateway.store import (

@@ -1,17 +1,18 @@
 """The question put to people: its values, its events and facts, its table of states, and `decide`.
 
-An *event* is what reached us, a *fact* is what we now hold true, an *effect* is what must still happen.
+An *event* is what reached us, a *fact* is what we now hold true; effects have a file of their own.
 `decide` is the only place where an event gets a meaning; `evolve` is the only way an approval changes.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from gateway.core import payload
 from gateway.core.action import Action, Field, digest_of
+from gateway.core.effects import Effect, Letter, ResumeGraph, SendLetter
 from gateway.core.policy import POLICY, Decider, Risk, Rule
 
 
@@ -250,63 +251,6 @@ TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
     State.CANCELLED: {},
     State.SUPERSEDED: {},
 }
-
-
-# --- effects: what must still happen ---------------------------------------------------------------------
-
-
-class Letter(StrEnum):
-    """The kinds of letter; each has its template."""
-
-    ASK = "ask"
-    RECEIPT = "receipt"
-    OUTCOME = "outcome"
-    UNCLEAR = "unclear"
-    ALREADY_DECIDED = "already-decided"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-    ALERT = "alert"
-
-
-@dataclass(frozen=True, slots=True)
-class SendLetter:
-    """Tell one person. Letters may repeat, always with the same Message-ID, so repeating is safe."""
-
-    letter: Letter
-    to: str
-    approval: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    occasion: str = ""
-    """Tells letters of one kind to one person apart; the same occasion is the same letter."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartGraph:
-    """Run a thread from its request until it stops."""
-
-    graph: str
-    thread: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeGraph:
-    """Answer one pending interrupt, once."""
-
-    graph: str
-    thread: str
-    interrupt: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Perform:
-    """Do the approved action, at most once; `digest` is what was granted."""
-
-    approval: str
-    digest: str
-
-
-Effect = SendLetter | StartGraph | ResumeGraph | Perform
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from gateway.core import mailto
 from gateway.core.action import Change, Field, FieldType
-from gateway.core.approval import Approval, Channel, Letter, State
+from gateway.core.approval import Approval, Channel, State
+from gateway.core.effects import Letter
 from gateway.core.times import moment, period
 from gateway.core.visible import one_line
 from gateway.letters.stationery import Letterhead, Posting, Row

@@ -11,7 +11,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from gateway.core.approval import Letter
+from gateway.core.effects import Letter
 from gateway.core.visible import reveal
 
 _WIDTH = 76

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.action import Change
-from gateway.core.approval import Approval, Letter
+from gateway.core.approval import Approval
+from gateway.core.effects import Letter
 from gateway.core.policy import Risk
 from gateway.core.visible import one_line
 from gateway.letters import contents, templates

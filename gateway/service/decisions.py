@@ -13,14 +13,13 @@ from gateway.core.approval import (
     ClockStruck,
     Event,
     Recalled,
-    SendLetter,
-    StartGraph,
     State,
     Verdict,
     Vote,
     Voted,
     decide,
 )
+from gateway.core.effects import SendLetter, StartGraph
 from gateway.core.execution import ThreadStarted, ThreadState
 from gateway.core.policy import higher
 from gateway.core.tokens import Claim, Purpose

@@ -7,16 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from gateway.core import tokens
-from gateway.core.approval import (
-    Approval,
-    Effect,
-    Fact,
-    Letter,
-    Opened,
-    Outcome,
-    ResumeGraph,
-    SendLetter,
-)
+from gateway.core.approval import Approval, Fact, Opened, Outcome
+from gateway.core.effects import Effect, Letter, ResumeGraph, SendLetter
 from gateway.core.execution import Doubted, Receipt, ReceiptStatus, RowState, ThreadParked, ThreadState
 from gateway.core.tokens import Claim, Purpose
 from gateway.store import OutboxRow, Transaction
@@ -89,6 +81,7 @@ class Ledger:
         evidence = {**row.evidence, "stage": stage, "begun_at": row.updated_at.isoformat()}
         tx.move(row, RowState.IN_DOUBT, now, evidence=evidence, note=f"in doubt: {stage}")
         tx.record(approval.thread, [Doubted(approval.id, evidence, now)])
+        tx.set_thread(approval.thread, ThreadState.WAITING, now)
         details = {"result": "in doubt", "answer": stage, "message_id": evidence.get("message_id", "")}
         self.enqueue(tx, approval.thread, _outcome(approval, details, "in-doubt"), now)
         alert = Alert(

@@ -8,18 +8,8 @@ from typing import Any
 from gateway.actions import ActionRefusedError
 from gateway.core import action as core_action
 from gateway.core import payload
-from gateway.core.approval import (
-    Answer,
-    Approval,
-    Asked,
-    Item,
-    Letter,
-    Perform,
-    ResumeGraph,
-    SendLetter,
-    State,
-    decide,
-)
+from gateway.core.approval import Answer, Approval, Asked, Item, State, decide
+from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter
 from gateway.core.execution import (
     AskRefused,
     EffectRequested,

@@ -11,7 +11,8 @@ _COLUMNS = {
 }
 _PLACE = ("account", "folder", "uidvalidity", "uid")
 _RECORD = (
-    f"INSERT INTO inbound ({', '.join(_COLUMNS.values())}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
+    f"INSERT INTO inbound ({', '.join(_COLUMNS.values())})"
+    f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
     f" ON CONFLICT ({', '.join(_PLACE)}) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.values() if column not in _PLACE)
 )

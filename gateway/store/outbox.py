@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.core.approval import Effect, Perform, ResumeGraph, SendLetter, StartGraph
+from gateway.core.effects import Effect, Perform, ResumeGraph, SendLetter, StartGraph
 from gateway.core.execution import ROW_TRANSITIONS, RowState
 from gateway.store import rows
 from gateway.store.queries import FencedError, NotFoundError, Queries, Row, names, values_of

@@ -11,20 +11,16 @@ from pydantic import TypeAdapter
 from gateway.core.approval import (
     Approval,
     Denied,
-    Effect,
     Fact,
     Granted,
     Item,
     Lapsed,
     Opened,
-    Perform,
-    ResumeGraph,
-    SendLetter,
-    StartGraph,
     Superseded,
     VoteCounted,
     Withdrawn,
 )
+from gateway.core.effects import Effect, Perform, ResumeGraph, SendLetter, StartGraph
 from gateway.core.execution import (
     AskRefused,
     Doubted,

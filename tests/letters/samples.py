@@ -8,7 +8,8 @@ from functools import cache
 from typing import Any
 
 from gateway.core.action import Action, Change, Field, FieldType, diff, digest
-from gateway.core.approval import Answer, Approval, Channel, Item, Letter, State, Verdict, Vote
+from gateway.core.approval import Answer, Approval, Channel, Item, State, Verdict, Vote
+from gateway.core.effects import Letter
 from gateway.core.payload import APPROVAL_REQUEST
 from gateway.core.policy import Risk, Rule
 from gateway.letters import Letterhead, Letters, Posting, Recipient, Row, packaged_templates

@@ -6,6 +6,8 @@
 import logging
 import sys
 from collections.abc import Callable
+from io import TextIOBase
+from typing import TextIO, cast
 
 import structlog
 
@@ -13,6 +15,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("gateway")
 
 on_step: list[Callable[[str], None]] = []
 """Called with the name of every step reached; tests hook in here."""
+
+
+class _StandardError(TextIOBase):
+    """Standard error as it is when something is written, not as it was when logging was configured."""
+
+    def write(self, text: str, /) -> int:
+        """Write to it."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stderr.flush()
 
 
 def step(name: str) -> None:
@@ -39,5 +53,6 @@ def configure(*, json: bool, debug: bool = False, quiet: bool = False) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.DEBUG if debug else logging.ERROR if quiet else logging.INFO
         ),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
+        cache_logger_on_first_use=True,
     )

@@ -12,13 +12,15 @@ from typing import Any
 from gateway.actions.refusal import ActionRefusedError
 from gateway.core.action import Action, Field, FieldType
 from gateway.core.execution import Receipt, ReceiptStatus
+from gateway.core.headers import RememberingRegistry
 from gateway.core.policy import Risk
 from gateway.letters import Row
 from gateway.mailer import Mailer, PermanentError
 
 NAME = "send_email"
 _AUTHORED = ("to", "cc", "subject", "body")
-_WIRE = policy.SMTP.clone(max_line_length=998, utf8=False)
+_WIRE = policy.SMTP.clone(max_line_length=998, header_factory=RememberingRegistry())
+_READ = policy.default.clone(header_factory=RememberingRegistry())
 _LONGEST_LINE = 998
 _LONGEST_SUBJECT = 250
 _LONGEST_BODY = 1_000_000
@@ -170,7 +172,7 @@ def _headers(action: Action) -> list[tuple[str, str]]:
 
 def _compare(action: Action, octets: bytes) -> None:
     """Read a mail back as its recipient will, and refuse any difference."""
-    wire = message_from_bytes(octets, policy=policy.default)
+    wire = message_from_bytes(octets, policy=_READ)
     head = octets.split(b"\r\n\r\n", 1)[0].decode("ascii", "replace")
     names = [line.split(":", 1)[0] for line in head.split("\r\n") if not line.startswith((" ", "\t"))]
     ours = [name for name, _ in _headers(action)]

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check check-more bench lint types walls generated lock clean
+.PHONY: help demo test check check-more bench crash lint types walls generated lock clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ check-more: $(INSTALLED) ## The longer sweeps that CI also runs
 
 bench: $(INSTALLED) ## Measure the cost of an approval against the bare engine
 	$(BIN)/python -m benchmarks
+
+crash: $(INSTALLED) ## Kill the daemon at every step of an approval and count what was lost or done twice
+	$(BIN)/python tests/crashing.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

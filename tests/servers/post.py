@@ -4,6 +4,7 @@ import asyncio
 import imaplib
 import itertools
 import smtplib
+from asyncio import StreamReader, StreamWriter
 from collections import defaultdict, deque
 from typing import Any, Self
 
@@ -20,7 +21,8 @@ class Post(MailServer):
     """The embedded server with moods.
 
     `at_rcpt` and `at_dot` hold the refusals that await a recipient, first to last. A mail for somebody who
-    has a gate is put into the mailbox, but its acceptance is said only when the gate is open.
+    has a gate is put into the mailbox, but its acceptance is said only when the gate is open. IMAP says
+    nothing unless it is `awake`.
     """
 
     def __init__(self, *people: str, gateway: str = "approvals@example.com") -> None:
@@ -29,6 +31,8 @@ class Post(MailServer):
         self.at_rcpt: dict[str, deque[str]] = defaultdict(deque)
         self.at_dot: dict[str, deque[str]] = defaultdict(deque)
         self.gates: dict[str, asyncio.Event] = {}
+        self.awake = asyncio.Event()
+        self.awake.set()
 
     async def handle_RCPT(  # noqa: N802  the name is aiosmtpd's
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -59,6 +63,10 @@ class Post(MailServer):
     async def restart(self) -> None:
         """Take the IMAP server away from its clients and bring it back."""
         self.hang_up()
+
+    async def _serve_imap(self, reader: StreamReader, writer: StreamWriter) -> None:
+        await self.awake.wait()
+        await super()._serve_imap(reader, writer)
 
     def _read(self, address: str, folder: str) -> list[bytes]:
         with imaplib.IMAP4(self.host, self.imap_port, timeout=10) as line:

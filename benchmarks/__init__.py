@@ -1,0 +1,1 @@
+"""Measures what an approval costs, beside the bare engine in the same run."""

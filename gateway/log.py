@@ -54,5 +54,5 @@ def configure(*, json: bool, debug: bool = False, quiet: bool = False) -> None:
             logging.DEBUG if debug else logging.ERROR if quiet else logging.INFO
         ),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=not quiet,  # a command that says nothing has nothing to gain by it
     )

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001  docs is a folder of pages, not a package
-"""Write what is made from the code: `config.toml`, the configuration manual and the approval's states.
+"""Write what is made from the code: `config.toml`, the configuration manual and the states.
 
 `python -m docs.generate` writes the files, `--check` names those that differ and exits 1.
 """
@@ -10,14 +10,25 @@ from pathlib import Path
 
 from gateway import config
 from gateway.core.approval import TRANSITIONS, Fact, State
+from gateway.core.execution import ROW_TRANSITIONS, RowState
 
 ROOT = Path(__file__).resolve().parent.parent
 
 _STATES_OPENING = """\
-# The states of an approval
+# The states
 
-Generated from `TRANSITIONS` in `gateway/core/approval.py`, the only place that moves an approval. What is not
-here is forbidden. The question leaves `open` once, and every other state is final.
+Two machines, each one table in one file; what is not in its table is forbidden. This page is made from
+them.
+
+## An approval: what people said
+
+`TRANSITIONS` in `gateway/core/approval.py`. The question leaves `open` once, and every other state is final.
+"""
+_ROWS_OPENING = """\
+## An outbox row: whether the world was told
+
+`ROW_TRANSITIONS` in `gateway/core/execution.py`. Only an approved action passes through
+`in_flight`; found there after a crash, it is in doubt until a person resolves it.
 """
 
 
@@ -34,7 +45,16 @@ def states() -> str:
     """Draw the table of states, as a diagram and in words."""
     diagram = ["```mermaid", "stateDiagram-v2", f"    [*] --> {State.OPEN}", *_arrows(), *_ends(), "```", ""]
     table = ["| From | Fact | To | Meaning |", "| --- | --- | --- | --- |", *_rows()]
-    return "\n".join([_STATES_OPENING, *diagram, *table, ""])
+    return "\n".join([_STATES_OPENING, *diagram, *table, "", _ROWS_OPENING, *_row_diagram(), ""])
+
+
+def _row_diagram() -> Iterator[str]:
+    yield from ("```mermaid", "stateDiagram-v2", f"    [*] --> {RowState.QUEUED}")
+    for state, following in ROW_TRANSITIONS.items():
+        yield from (f"    {state} --> {each}" for each in RowState if each in following)
+        if not following:
+            yield f"    {state} --> [*]"
+    yield "```"
 
 
 def _steps() -> Iterator[tuple[State, type[Fact], State]]:

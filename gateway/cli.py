@@ -18,7 +18,6 @@ from gateway import __version__
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.service import Reply, Service
-    from gateway.store import SqliteStore
 
 T = TypeVar("T")
 
@@ -54,6 +53,7 @@ ConfigFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ApprovalId = Annotated[str, typer.Argument(help="Number of the approval, as in the mail's subject.")]
 _DEFAULT_CONFIG = Path("config.toml")
+_GRAPHS = ("builtin",)
 
 
 def main() -> None:
@@ -68,13 +68,17 @@ def version(*, as_json: Json = False) -> None:
 
 
 @app.command()
-def run(config: ConfigFile = _DEFAULT_CONFIG, *, log_json: bool = False, debug: bool = False) -> None:
+def run(
+    config: ConfigFile = _DEFAULT_CONFIG,
+    *,
+    log_json: Annotated[bool, typer.Option(help="Log JSON for machines.")] = False,
+) -> None:
     """Run the gateway until it is told to stop (SIGTERM or Ctrl-C)."""
     loaded = _load(config)
     from gateway import daemon, web
     from gateway.log import configure
 
-    configure(json=log_json, debug=debug)
+    configure(json=log_json)
 
     async def until_stopped() -> None:
         stop = asyncio.Event()
@@ -104,7 +108,7 @@ def demo(
         _fail(f"the demo needs {error.name}: pip install 'approval-gateway[demo]'", Exit.UNAVAILABLE)
     from gateway.log import configure
 
-    configure(json=False, debug=debug, quiet=not debug)
+    configure(json=False, quiet=not debug)
     tell: Callable[[str], None] = (lambda _: None) if as_json else typer.echo
     try:
         facts = asyncio.run(story.run(keep, tell))
@@ -131,10 +135,12 @@ def submit(
     if bool(text) == bool(action):
         _fail("give either a TEXT or --action JSON", Exit.USAGE)
     request: dict[str, Any] = {**_object(input_, "--input"), "user_request": text}
+    if graph not in _GRAPHS:
+        _fail(f"there is no graph {graph!r}; one of: {', '.join(_GRAPHS)}", Exit.NOT_FOUND)
     if action:
-        request["proposed_action"] = _object(action, "--action")
+        request["proposed_action"] = _action(action)
 
-    async def start(service: "Service", _: "SqliteStore") -> str:
+    async def start(service: "Service") -> str:
         return (await service.start(graph, request, requester or getpass.getuser())).id
 
     thread = _with_service(config, start)
@@ -167,7 +173,7 @@ def show(approval: ApprovalId, config: ConfigFile = _DEFAULT_CONFIG, *, as_json:
     from gateway import overview
 
     with _reading(config) as tx:
-        story = overview.story(tx, approval.upper())
+        story = overview.story(tx, _number(approval))
     _print(story, overview.story_text(story), as_json=as_json)
 
 
@@ -190,14 +196,14 @@ def decide(
     edits = dict(_assignment(each) for each in set_ or ())
     loaded = _load(config)
 
-    async def vote(service: "Service", _: "SqliteStore") -> "Reply":
+    async def vote(service: "Service") -> "Reply":
         from gateway.config import policy
         from gateway.core.approval import Channel
         from gateway.service import Ballot
 
         person = policy(loaded).person(as_)
         ballot = Ballot(
-            approval=approval.upper(),
+            approval=_number(approval),
             by=person.email if person else as_,
             verdict=Verdict(verdict),
             channel=Channel.CLI,
@@ -222,7 +228,7 @@ def cancel(
 ) -> None:
     """Take a question back; reviewers are told."""
     who = by or getpass.getuser()
-    reply = _with_service(config, lambda service, _: service.recall(approval.upper(), who, reason))
+    reply = _with_service(config, lambda service: service.recall(_number(approval), who, reason))
     _report(reply, as_json=as_json)
 
 
@@ -240,10 +246,10 @@ def resolve(
 
     who = by or getpass.getuser()
     try:
-        receipt = _with_service(config, lambda service, _: service.resolve(approval.upper(), who, done=done))
+        receipt = _with_service(config, lambda service: service.resolve(_number(approval), who, done=done))
     except NotInDoubtError as error:
         _fail(str(error), Exit.NOT_SO)
-    _print({"approval": approval.upper(), "status": receipt.status}, receipt.summary, as_json=as_json)
+    _print({"approval": _number(approval), "status": receipt.status}, receipt.summary, as_json=as_json)
 
 
 @config_app.command("check")
@@ -264,7 +270,10 @@ def config_check(
         for each in problems
     ]
     lines = [f"{'warning' if each.warning else 'error'}: {each}" for each in problems]
-    verdict = f"{path}: {len(errors)} errors" if errors else f"{path}: good"
+    warnings = len(problems) - len(errors)
+    verdict = f"{path}: not good ({len(errors)} to mend)" if errors else f"{path}: good"
+    if warnings and not errors:
+        verdict += f", with {warnings} to look at; `gateway run` refuses missing or open secrets"
     _print(
         {"file": str(path), "problems": rows, "good": not errors},
         "\n".join([*lines, verdict]),
@@ -272,6 +281,14 @@ def config_check(
     )
     if errors:
         raise typer.Exit(Exit.BAD_CONFIG)
+
+
+@config_app.command("sample")
+def config_sample() -> None:
+    """Print an annotated configuration to begin with."""
+    from gateway.config import sample
+
+    typer.echo(sample(), nl=False)
 
 
 @config_app.command("schema")
@@ -292,7 +309,7 @@ def config_describe() -> None:
 
 def _with_service(
     config: Path,
-    work: "Callable[[Service, SqliteStore], Coroutine[Any, Any, T]]",
+    work: "Callable[[Service], Coroutine[Any, Any, T]]",
     loaded: "Config | None" = None,
 ) -> T:
     """Run one use case in this process; a running gateway notices what was recorded."""
@@ -305,7 +322,7 @@ def _with_service(
     async def once() -> T:
         store = daemon.open_store(settings)
         try:
-            return await work(daemon.build_service(settings, store), store)
+            return await work(daemon.build_service(settings, store))
         finally:
             await store.close()
 
@@ -366,6 +383,11 @@ def _report(reply: "Reply", *, as_json: bool) -> None:
         raise typer.Exit(Exit.NOT_SO)
 
 
+def _number(approval: str) -> str:
+    """Take an approval's number as people copy it: in any case, with the sign or brackets of the subject."""
+    return approval.strip("[]# ").upper()
+
+
 def _object(text: str, option: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
@@ -374,6 +396,20 @@ def _object(text: str, option: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         _fail(f"{option} must be a JSON object", Exit.USAGE)
     return value
+
+
+def _action(text: str) -> dict[str, Any]:
+    """Read an action as the planner would propose it, or as `show --json` prints it."""
+    given = _object(text, "--action")
+    kind, parameters = given.get("action_type", given.get("type")), given.get("parameters")
+    if not isinstance(kind, str) or not isinstance(parameters, dict):
+        _fail('--action: write {"action_type": "send_email", "parameters": {"to": [...], ...}}', Exit.USAGE)
+    return {
+        "action_type": kind,
+        "description": str(given.get("description", "")),
+        "parameters": parameters,
+        "risk_level": given.get("risk_level", "low"),
+    }
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -18,6 +18,7 @@ from gateway.actions import Actions
 from gateway.actions.send_email import NAME as SEND_EMAIL
 from gateway.actions.send_email import SendEmail
 from gateway.config import Config, policy
+from gateway.core.policy import Policy
 from gateway.core.tokens import Signatory
 from gateway.core.transport import Security
 from gateway.graphs import Graphs, sqlite_saver
@@ -26,7 +27,7 @@ from gateway.letters import Letterhead, Letters, packaged_templates
 from gateway.log import log
 from gateway.outbox import Outbox, PostOffice
 from gateway.service import Service
-from gateway.store import SqliteStore
+from gateway.store import SqliteStore, StoreUnavailableError
 
 Clock = Callable[[], datetime]
 
@@ -99,28 +100,28 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 @asynccontextmanager
 async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Parts]:
     """Open what has to be closed again, and build every part."""
-    store = open_store(config)
+    store, common = open_store(config), _common(config, clock)
+    post = _post_office(config)
     try:
         with store.exclusive(), web.bind(config.http.host, config.http.port) as sock:
-            async with sqlite_saver(config.gateway.data_dir / "checkpoints.sqlite3") as saver:
+            async with sqlite_saver(_checkpoints(config)) as saver:
+                planner = _planner(config)
                 graphs = Graphs(
-                    saver, {BUILTIN: agent.build(_planner(config))}, replayable_starts=frozenset({BUILTIN})
+                    saver, {BUILTIN: agent.build(planner)}, replayable_starts=frozenset({BUILTIN})
                 )
-                service = build_service(config, store, clock)
-                post = _post_office(config)
-                box = _mailbox(
-                    config, Inbound(store=store, service=service, policy=policy(config), clock=clock)
-                )
+                service = _service(config, store, common)
+                inbound = Inbound(store=store, service=service, policy=common.policy, clock=clock)
+                box = _mailbox(config, inbound)
                 yield Parts(
                     service=service,
                     store=store,
-                    outbox=_outbox(config, store, service, graphs, post, clock),
+                    outbox=_outbox(common, store, service, graphs, post),
                     mailbox=box,
-                    app=_app(config, store, service, lambda: _health(box), clock),
+                    app=_app(config, store, service, common, lambda: _health(box)),
                     socket=sock,
                 )
-                await post.mailer.close()
     finally:
+        await post.mailer.close()
         await store.close()
 
 
@@ -138,17 +139,45 @@ def audit_keys(config: Config) -> list[bytes]:
     return [_derived(key, b"gateway.audit") for key in config.signing_keys]
 
 
-def build_service(config: Config, store: SqliteStore, clock: Clock = _now) -> Service:
+def build_service(config: Config, store: SqliteStore) -> Service:
     """Build the service over a store; commands use it without a daemon."""
+    return _service(config, store, _common(config, _now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What several parts share."""
+
+    policy: Policy
+    actions: Actions
+    signatory: Signatory
+    clock: Clock
+
+
+def _common(config: Config, clock: Clock) -> _Common:
+    return _Common(policy(config), _actions(config), Signatory(config.signing_keys), clock)
+
+
+def _service(config: Config, store: SqliteStore, common: _Common) -> Service:
     return Service(
         store=store,
-        signatory=Signatory(config.signing_keys),
-        policy=policy(config),
-        actions=_actions(config),
+        signatory=common.signatory,
+        policy=common.policy,
+        actions=common.actions,
         operators=config.gateway.operators,
-        clock=clock,
+        clock=common.clock,
         entropy=os.urandom,
     )
+
+
+def _checkpoints(config: Config) -> Path:
+    """Name the file of the graphs' checkpoints, in a directory that is there."""
+    directory = config.gateway.data_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreUnavailableError(f"{directory} cannot be made: {error.strerror}") from error
+    return directory / "checkpoints.sqlite3"
 
 
 async def _strike(service: Service) -> None:
@@ -163,18 +192,18 @@ async def _strike(service: Service) -> None:
 
 
 def _outbox(
-    config: Config, store: SqliteStore, service: Service, graphs: Graphs, post: PostOffice, clock: Clock
+    common: _Common, store: SqliteStore, service: Service, graphs: Graphs, post: PostOffice
 ) -> Outbox:
     return Outbox(
         store=store,
         service=service,
         graphs=graphs,
         post=post,
-        actions=_actions(config),
-        signatory=Signatory(config.signing_keys),
-        policy=policy(config),
+        actions=common.actions,
+        signatory=common.signatory,
+        policy=common.policy,
         owner=f"{socket.gethostname()}/{os.getpid()}",
-        clock=clock,
+        clock=common.clock,
         jitter=random.random,
     )
 
@@ -243,8 +272,8 @@ def _app(
     config: Config,
     store: SqliteStore,
     service: Service,
+    common: _Common,
     health: Callable[[], Mapping[str, str]],
-    clock: Clock,
 ) -> web.FastAPI:
     tokens = tuple(
         web.ApiToken(
@@ -264,13 +293,13 @@ def _app(
     return web.application(
         service=service,
         store=store,
-        policy=policy(config),
-        actions=_actions(config),
+        policy=common.policy,
+        actions=common.actions,
         settings=settings,
         nonce_key=_derived(config.signing_keys[-1], b"gateway.nonce"),
         templates=_templates(config),
         health=health,
-        clock=clock,
+        clock=common.clock,
     )
 
 

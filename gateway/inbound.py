@@ -22,16 +22,17 @@ MAX_TRIES = 3
 """How often a mail that breaks us is looked at before it is put aside."""
 HELP_INTERVAL = timedelta(minutes=10)
 HELP_LIMIT = 3
-"""Answers to mails that decided nothing: per person and approval, one in ten minutes and three in all."""
+"""Answers to mails that were not understood: per person and approval, one in ten minutes, three in all."""
+ANSWER_LIMIT = 5
+"""Answers to mails that were understood and changed nothing, per person and approval."""
 
-_HELP = (Letter.UNCLEAR, Letter.ALREADY_DECIDED)
 _VERDICTS: Mapping[Said, Verdict] = {
     Said.APPROVE: Verdict.APPROVE,
     Said.REJECT: Verdict.REJECT,
     Said.MODIFY: Verdict.MODIFY,
 }
 # A handle in a quoted link or address, also where quoted-printable has broken the line inside it.
-_LIVE_HANDLE = re.compile(rb"(\+|%2B|=2B|/a/|<)((?:[a-z2-7](?:=\r?\n)?){42})", re.IGNORECASE)
+_LIVE_HANDLE = re.compile(rb"(\+|%2B|=2B|/a/|<|ref:[ \t]{0,5})((?:[a-z2-7](?:=\r?\n)?){42})", re.IGNORECASE)
 
 
 class Filing(StrEnum):
@@ -190,7 +191,7 @@ class Inbound:
             return
         answer = given.answer if given else Answer.UNCLEAR
         letter = _LETTERS.get(answer)
-        if letter is None or self._had_help(tx, claim):
+        if letter is None or self._had_enough(tx, claim, letter, understood=given is not None):
             return
         problems = given.problems if given else reading.problems
         reason = str(answer) if given else str(reading.reason)
@@ -200,11 +201,13 @@ class Inbound:
             tx, approval, SendLetter(letter, claim.reviewer, approval.id, details, occasion)
         )
 
-    def _had_help(self, tx: Transaction, claim: Claim) -> bool:
-        now = self._clock()
-        lately = tx.letters_since(claim.approval, claim.reviewer, _HELP, now - HELP_INTERVAL)
-        ever = tx.letters_since(claim.approval, claim.reviewer, _HELP, now - timedelta(days=36_500))
-        return lately > 0 or ever >= HELP_LIMIT
+    def _had_enough(self, tx: Transaction, claim: Claim, letter: Letter, *, understood: bool) -> bool:
+        """Whether another letter of this kind would be one too many for this person."""
+        written = tx.letters_to(claim.approval, claim.reviewer, letter)
+        if understood:
+            return len(written) >= ANSWER_LIMIT
+        since = self._clock() - HELP_INTERVAL
+        return len(written) >= HELP_LIMIT or any(at >= since for at in written)
 
     def _row(self, mail: Mail, finding: _Finding, tries: int) -> InboundRow:
         octets = mail.octets

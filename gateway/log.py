@@ -35,7 +35,7 @@ def step(name: str) -> None:
         listener(name)
 
 
-def configure(*, json: bool, debug: bool = False, quiet: bool = False) -> None:
+def configure(*, json: bool, quiet: bool = False) -> None:
     """Write events to standard error, as JSON for machines or text for people; `quiet` is errors only."""
     renderer = (
         structlog.processors.JSONRenderer()
@@ -50,9 +50,7 @@ def configure(*, json: bool, debug: bool = False, quiet: bool = False) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.DEBUG if debug else logging.ERROR if quiet else logging.INFO
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if quiet else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=not quiet,  # a command that says nothing has nothing to gain by it
     )

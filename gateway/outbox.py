@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from gateway.actions import ActionRefusedError, Actions
 from gateway.actions.perform import Job, UnapprovedError, perform
-from gateway.core import action as core_action
+from gateway.core.action import Change, diff
 from gateway.core.approval import Approval, State
 from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter, StartGraph
 from gateway.core.execution import (
@@ -40,6 +42,10 @@ WORKERS = 16
 _LEASE = timedelta(minutes=10)
 _POLL_SECONDS = 1.0
 _DRAIN_SECONDS = 3.5
+_LONGEST_PAUSE_SECONDS = 10
+_ORPHANS_SECONDS = 60.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +61,11 @@ class PostOffice:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """All that a letter is written from; `replaced` is the approval that an edit replaced by this one."""
+    """All that a letter is written from; `changes` is the edit that it is about, if it is about one."""
 
     letter: SendLetter
     approval: Approval | None
-    replaced: Approval | None
+    changes: tuple[Change, ...]
     posting: Posting
 
     @property
@@ -67,6 +73,19 @@ class _Draft:
         """Whether it asks a question that is no longer open."""
         is_ask = self.letter.letter is Letter.ASK
         return is_ask and self.approval is not None and self.approval.state is not State.OPEN
+
+
+class _Attempt:
+    """One try at an action; `row` is the outbox row as far as this try has come."""
+
+    def __init__(self, service: Service, row: OutboxRow, message_id: str) -> None:
+        self._service = service
+        self.row = row
+        self.message_id = message_id
+
+    async def begin(self) -> None:
+        """Commit that from now on nobody can know without an answer."""
+        self.row = await self._service.point_of_no_return(self.row, {"message_id": self.message_id})
 
 
 class Outbox:
@@ -97,6 +116,7 @@ class Outbox:
         self._clock = clock
         self._jitter = jitter
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: set[str] = set()
         self._handlers: Mapping[type, Callable[[OutboxRow], Awaitable[None]]] = {
             StartGraph: self._start,
             ResumeGraph: self._resume,
@@ -108,12 +128,23 @@ class Outbox:
         """Work until `stop` is set, then let what is under way finish for a few seconds."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._wake_at(stop))
+            orphans = group.create_task(self._adopt_orphans())
             while not stop.is_set():
                 self._service.work_waits.clear()
                 for row in await self._claim():
                     self._begin(group, row)
                 await self._wait()
+            orphans.cancel()
             await self._drain()
+
+    async def _adopt_orphans(self) -> None:
+        """Take up rows whose lease has run out and that nobody here works on, such as after a full disk."""
+        while True:
+            await asyncio.sleep(_ORPHANS_SECONDS)
+            try:
+                await self._service.recover(leased_until=self._clock(), besides=frozenset(self._held))
+            except StoreUnavailableError as error:
+                log.error("outbox.store_unavailable", why=str(error))
 
     async def _claim(self) -> list[OutboxRow]:
         free = WORKERS - len(self._tasks)
@@ -132,10 +163,12 @@ class Outbox:
     def _begin(self, group: asyncio.TaskGroup, row: OutboxRow) -> None:
         task = group.create_task(self._work(row))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._held.add(row.id)
+        task.add_done_callback(partial(self._ended, row.id))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, row_id: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._held.discard(row_id)
         self._service.work_waits.set()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
@@ -162,8 +195,26 @@ class Outbox:
             log.warning("outbox.fenced", row=row.id)
         except Exception as error:  # noqa: BLE001 - one row must not stop the others
             log.exception("outbox.broke", row=row.id, approval=row.approval)
-            with suppress(FencedError, ValueError):
-                await self._service.put_back(row, self._later(row), f"{type(error).__name__}: {error}")
+            await self._mend(row, f"{type(error).__name__}: {error}")
+
+    async def _mend(self, row: OutboxRow, why: str) -> None:
+        """Put back what broke us, and after a day give it up aloud; what cannot be stored is left held."""
+        try:
+            if self._is_hopeless(row):
+                await self._give_up(row, why)
+            else:
+                await self._service.put_back(row, self._later(row), why)
+        except (FencedError, StoreUnavailableError) as error:
+            log.error("outbox.left", row=row.id, why=str(error))
+
+    async def _give_up(self, row: OutboxRow, why: str) -> None:
+        match row.effect:
+            case SendLetter():
+                await self._service.letter_failed(row, why)
+            case Perform():
+                await self._service.performed(row, Receipt(ReceiptStatus.FAILED, f"not done: {why}", {}))
+            case StartGraph() | ResumeGraph():
+                await self._service.graph_failed(row, why)
 
     # --- graphs ---
 
@@ -225,19 +276,19 @@ class Outbox:
     def _draft(self, tx: Transaction, row: OutboxRow, letter: SendLetter) -> _Draft:
         """Gather what a letter tells, in one transaction."""
         approval = tx.approval(letter.approval) if letter.approval else None
-        replaced = tx.approval(approval.replaces) if approval is not None and approval.replaces else None
-        return _Draft(letter, approval, replaced, self._posting(tx, row, letter, approval))
+        return _Draft(
+            letter, approval, _changes(tx, letter, approval), self._posting(tx, row, letter, approval)
+        )
 
     def _written(self, draft: _Draft) -> bytes:
-        approval, replaced = draft.approval, draft.replaced
-        actions = (approval.items[0].action, replaced.items[0].action) if approval and replaced else None
+        approval = draft.approval
         message = self._post.letters.write(
             draft.letter.letter,
             approval,
             draft.posting,
             rows=self._actions.rows(approval.items[0].action) if approval else (),
             details=draft.letter.details,
-            changes=core_action.diff(actions[1], actions[0]) if actions else (),
+            changes=draft.changes,
         )
         return octets(message)
 
@@ -290,18 +341,11 @@ class Outbox:
         effect = row.effect
         assert isinstance(effect, Perform)
         attempt = _Attempt(self._service, row, self._message_id(row.id, None))
-        approval = await self._store.read(lambda tx: tx.approval(effect.approval))
-        job = Job(
-            approval=approval,
-            digest=effect.digest,
-            message_id=attempt.message_id,
-            date=self._clock(),
-            point_of_no_return=attempt.begin,
-        )
+        job = await self._store.read(lambda tx: self._job(tx, effect, attempt))
         try:
             receipt = await perform(job, self._post.mailer)
         except DoubtError as error:
-            await self._service.doubted(attempt.row, f"{error.stage}: {error}")
+            await self._insist(self._service.doubted, attempt.row, str(error))
         except (TemporaryError, ConfigurationError) as error:
             await self._try_action_again(attempt.row, error)
         except (UnapprovedError, ActionRefusedError) as error:
@@ -309,11 +353,37 @@ class Outbox:
         except Exception as error:
             if attempt.row.state is not RowState.IN_FLIGHT:
                 raise
-            log.exception("action.broke", approval=approval.id)
-            await self._service.doubted(attempt.row, f"{type(error).__name__}: {error}")
+            log.exception("action.broke", approval=row.approval)
+            await self._insist(self._service.doubted, attempt.row, f"{type(error).__name__}: {error}")
         else:
             step("after-answer")
-            await self._service.performed(attempt.row, receipt)
+            await self._insist(self._service.performed, attempt.row, receipt)
+
+    def _job(self, tx: Transaction, effect: Perform, attempt: _Attempt) -> Job:
+        approval = tx.approval(effect.approval)
+        return Job(
+            approval=approval,
+            is_granted=tx.grant_is_sealed(approval) and not tx.is_spent(approval.id),
+            digest=effect.digest,
+            message_id=attempt.message_id,
+            date=self._clock(),
+            point_of_no_return=attempt.begin,
+        )
+
+    async def _insist(
+        self, record: Callable[[OutboxRow, T], Awaitable[None]], row: OutboxRow, what: T
+    ) -> None:
+        """Record what the outside world said, however long the store cannot: nobody else knows it."""
+        attempts = 0
+        while True:
+            try:
+                await record(row, what)
+            except StoreUnavailableError as error:
+                attempts += 1
+                log.error("outbox.store_unavailable", row=row.id, approval=row.approval, why=str(error))
+                await asyncio.sleep(min(attempts, _LONGEST_PAUSE_SECONDS))
+            else:
+                return
 
     async def _try_action_again(self, row: OutboxRow, error: MailerError) -> None:
         if self._is_hopeless(row):
@@ -337,14 +407,14 @@ def _audience(letter: SendLetter, handles: Mapping[Purpose, str]) -> Audience:
     return "reviewer" if handles else "requester"
 
 
-class _Attempt:
-    """One try at an action; `row` is the outbox row as far as this try has come."""
+def _changes(tx: Transaction, letter: SendLetter, approval: Approval | None) -> tuple[Change, ...]:
+    """Find the edit that made this question, or that its editor gets a receipt for."""
+    if approval is None:
+        return ()
+    if letter.letter is Letter.RECEIPT and approval.replaced_by:
+        return _edit(approval, tx.approval(approval.replaced_by))
+    return _edit(tx.approval(approval.replaces), approval) if approval.replaces else ()
 
-    def __init__(self, service: Service, row: OutboxRow, message_id: str) -> None:
-        self._service = service
-        self.row = row
-        self.message_id = message_id
 
-    async def begin(self) -> None:
-        """Commit that from now on nobody can know without an answer."""
-        self.row = await self._service.point_of_no_return(self.row, {"message_id": self.message_id})
+def _edit(old: Approval, new: Approval) -> tuple[Change, ...]:
+    return diff(old.items[0].action, new.items[0].action)

@@ -2,27 +2,28 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from gateway.core.approval import Approval, State
 from gateway.core.effects import SendLetter
 from gateway.core.execution import RowState, ThreadState
+from gateway.core.visible import reveal
 from gateway.store import OutboxRow, ThreadRow, Transaction
 
 _STUCK_THREADS = (ThreadState.PARKED, ThreadState.FAILED)
-_STUCK_ROWS = (RowState.IN_DOUBT, RowState.FAILED)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def listing(tx: Transaction, states: Sequence[State], limit: int) -> dict[str, Any]:
     """Gather approvals in `states`, and all that waits for an operator, as plain JSON."""
-    waiting = [row for row in tx.outbox_in([RowState.QUEUED], limit) if row.attempts]
+    failed = [row for row in tx.outbox_in([RowState.FAILED], limit) if not _is_settled(row)]
     return {
         "approvals": [brief(tx, approval) for approval in tx.approvals(states, limit)],
-        "stuck": [_row(row) for row in tx.outbox_in(_STUCK_ROWS, limit)],
-        "retrying": [_row(row) for row in waiting],
+        "stuck": [_row(row) for row in (*tx.outbox_in([RowState.IN_DOUBT], limit), *failed)],
+        "retrying": [_row(row) for row in tx.retrying(limit)],
+        "under_way": [_thread(row) for row in tx.threads([ThreadState.RUNNING], limit)],
         "threads": [_thread(row) for row in tx.threads(_STUCK_THREADS, limit)],
     }
 
@@ -74,6 +75,11 @@ def story(tx: Transaction, approval: str) -> dict[str, Any]:
     }
 
 
+def _is_settled(row: OutboxRow) -> bool:
+    """Whether a person has already said what became of it."""
+    return "resolved_by" in row.evidence.get("receipt", {}).get("detail", {})
+
+
 def listing_text(listed: Mapping[str, Any]) -> str:
     """Lay a listing out for a terminal."""
     lines = [
@@ -88,6 +94,9 @@ def listing_text(listed: Mapping[str, Any]) -> str:
             for row in listed["stuck"]
         ]
         lines += [_columns(row["id"], row["state"], row["result"]) for row in listed["threads"]]
+    if listed["under_way"]:
+        lines += ["", "under way (a running gateway takes requests up within a second):"]
+        lines += [_columns(row["id"], row["graph"]) for row in listed["under_way"]]
     if listed["retrying"]:
         lines += ["", "being tried again:"]
         lines += [
@@ -103,15 +112,29 @@ def story_text(told: Mapping[str, Any]) -> str:
         f"{told['id']}  {told['state']}  {told['risk']} risk",
         told["summary"],
         f"asked for by {told['requester']} in thread {told['thread_id']}; digest {told['digest']}",
+        f"put to {', '.join(told['reviewers']) or 'nobody'} until {_time(told['expires_at'])}",
+        *([f"replaced by {told['replaced_by']}"] if told["replaced_by"] else []),
+        "",
+        *(line for action in told["actions"] for line in _parameters(action["parameters"])),
         "",
     ]
     timeline = [f"{_time(entry['at'])}  {_entry(entry)}" for entry in told["timeline"]]
-    sent = [
-        f"{_time(row['updated_at'])}  {row['what']}: {row['state']}"
-        + (f" ({row['note']})" if row["note"] else "")
-        for row in told["outbox"]
-    ]
+    sent = [f"{_time(row['updated_at'])}  {_how(row)}" for row in told["outbox"]]
     return "\n".join([*head, *timeline, "", *sent])
+
+
+def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Lay an action's parameters out, a text of several lines below its name."""
+    for name, value in parameters.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        first, *more = shown.rstrip("\n").split("\n")
+        yield f"  {name}: {reveal(first)}" if not more else f"  {name}:"
+        yield from (f"    {reveal(line)}" for line in ((first, *more) if more else ()))
+
+
+def _how(row: Mapping[str, Any]) -> str:
+    how = f"{row['what']}: {row['state']}"
+    return f"{how} ({row['note']})" if row["note"] else how
 
 
 def _entry(entry: Mapping[str, Any]) -> str:
@@ -120,6 +143,7 @@ def _entry(entry: Mapping[str, Any]) -> str:
     vote = entry["data"].get("vote")
     if vote:
         said = f"{vote['by']} said {vote['verdict']} by {vote['channel']}"
+        said += f" ({vote['evidence']})" if vote["channel"] in {"cli", "api"} else ""
         return f"{said}: {vote['comment']}" if vote["comment"] else said
     return _CAPITAL.sub(" ", entry["what"]).lower()
 

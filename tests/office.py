@@ -114,7 +114,7 @@ class Office:
     async def effects(self) -> list[Effect]:
         """List every recorded effect, oldest first."""
         rows = await self.store.read(lambda tx: tx.outbox_in(list(RowState)))
-        return [row.effect for row in rows]
+        return [row.effect for row in reversed(rows)]
 
     async def letters(self, letter: Letter) -> list[SendLetter]:
         return [

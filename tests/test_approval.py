@@ -1,7 +1,8 @@
 """The question put to people: what each event does to it, and what can never happen."""
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -153,6 +154,7 @@ def test_an_edit_by_reply_is_asked_again_as_a_diff() -> None:
     assert outcome.answer is Answer.MODIFIED
     assert kinds(outcome) == [VoteCounted, Superseded, Opened]
     assert letters(outcome, Letter.ASK) == [ALICE.email, BOB.email]
+    assert letters(outcome, Letter.RECEIPT) == [ALICE.email]
     assert not resumes(outcome)
     assert fold(old, outcome.facts).replaced_by == new.id
 
@@ -172,6 +174,25 @@ def test_an_edit_seen_as_a_diff_still_needs_the_quorum() -> None:
     outcome = decide(old, Voted(vote(Verdict.MODIFY), edited(old), diff_seen=True), NOW)
     assert outcome.answer is Answer.RECORDED
     assert letters(outcome, Letter.ASK) == [BOB.email]
+    assert not resumes(outcome)
+
+
+@pytest.mark.parametrize(
+    "new_rule",
+    [
+        {"edit_approves": False},
+        {"edit_approves": True, "channels": ("reply",)},
+        {"edit_approves": True, "reviewers": (BOB.email,)},
+    ],
+)
+def test_an_edit_counts_only_by_the_rule_that_it_brings_about(new_rule: dict[str, Any]) -> None:
+    """T20: who may approve the old action need not be one who may approve what an edit makes of it."""
+    old = approval(rule=rule(edit_approves=True))
+    reviewers = new_rule.pop("reviewers", old.reviewers)
+    new = replace(edited(old), rule=rule(**new_rule), risk=Risk.HIGH, reviewers=reviewers)
+    outcome = decide(old, Voted(vote(Verdict.MODIFY), new, diff_seen=True), NOW)
+    assert outcome.answer is Answer.MODIFIED
+    assert letters(outcome, Letter.ASK) == list(reviewers)
     assert not resumes(outcome)
 
 

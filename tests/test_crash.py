@@ -52,6 +52,14 @@ async def test_killed_at_every_step(
     with capsys.disabled():
         print(f"\n{closing_line(found)}")  # noqa: T201 - the figure that CI shows
     assert [each for each in found if not each.good] == []
+    swept = {each.point.step for each in found if each.point}
+    assert swept >= {
+        "decision-committed",
+        "claimed-ResumeGraph",
+        "before-data",
+        "after-answer",
+        "before-filing",
+    }
     in_doubt = {each.point for each in found if each.in_doubt}
     assert in_doubt == {Point("before-data", 1), Point("after-answer", 1)}
 

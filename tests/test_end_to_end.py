@@ -381,6 +381,35 @@ async def test_letter_refused_for_good(tmp_path: Path) -> None:
         assert len(gateway.emails) == 1
 
 
+async def test_question_no_longer_open(tmp_path: Path) -> None:
+    """A question that could not be delivered before it was decided is not delivered any more."""
+    async with embedded(tmp_path) as gateway:
+        gateway.post.at_rcpt[ALICE].append("451 4.3.0 try again later")
+        async with reaching("put-back") as put_back:
+            await gateway.ask()
+            await put_back.wait()
+        await gateway.reply(await gateway.letter("ask", BOB), "APPROVE")
+        gateway.clock.skip(minutes=1)
+        await gateway.letter("outcome", ALICE)
+        await gateway.letter("outcome", BOB)
+        assert not gateway.letters("ask", ALICE)
+
+
+async def test_given_up_after_a_day(tmp_path: Path) -> None:
+    """A mail that the server never takes has failed in the end, and everybody is told (F21)."""
+    async with embedded(tmp_path) as gateway:
+        thread = await gateway.ask()
+        gateway.post.at_rcpt[TEAM] += ["451 4.3.0 try again later"] * 2
+        async with reaching("put-back") as put_back:
+            await gateway.reply(await gateway.letter("ask", ALICE), "APPROVE")
+            await put_back.wait()
+        gateway.clock.skip(hours=25)
+        assert "given up" in (await gateway.letter("outcome", RITA)).text
+        assert "given up" in (await gateway.letter("alert", OPS)).text
+        assert "given up" in (await gateway.ended(thread))["error"]
+        assert not gateway.emails
+
+
 async def test_imap_server_restarts(gateway: Gateway) -> None:
     """A reply that arrives after the mail server has restarted is read (F29)."""
     await gateway.ask()

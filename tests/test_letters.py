@@ -448,7 +448,10 @@ def test_follow_ups_stay_in_the_thread(name: str) -> None:
     about = SAMPLES[name].approval
     root = replace(SAMPLES["ask"], approval=about).write()
     assert message["In-Reply-To"] == message["References"] == ROOT
-    assert message["Subject"] == f"Re: {root['Subject']}"
+    asked = str(root["Subject"])
+    if SAMPLES[name].posting.audience == "requester":
+        asked = asked.replace("[HIGH] Approve?", "Decided:")
+    assert message["Subject"] == f"Re: {asked}"
 
 
 @pytest.mark.parametrize("name", ["receipt", "unclear", "already-decided"])
@@ -571,3 +574,46 @@ def test_refused_edits_are_explained() -> None:
     message = replace(SAMPLES["unclear"], details={"problems": list(refused.value.problems)}).write()
     assert "    | from cannot be changed; you can change to, cc, subject, body\n" in text_of(message)
     assert "    | to must be a list of texts\n" in text_of(message)
+
+
+def test_whoever_is_not_asked_gets_no_question_as_subject() -> None:
+    """A requester is told what was decided, and an operator what to do; neither is asked to approve."""
+    told = received(SAMPLES["outcome"].write())["Subject"]
+    alert = received(replace(SAMPLES["alert"], approval=SAMPLES["ask"].approval).write())
+    assert "Approve?" not in told
+    assert "Approve?" not in alert["Subject"]
+    assert "no answer is needed" not in str(alert.get_body(("plain",)))
+
+
+@pytest.mark.parametrize(
+    ("channels", "by_reply", "by_link"),
+    [(("reply", "link"), True, True), (("link",), False, True), (("reply",), True, False)],
+)
+def test_only_doors_that_the_rule_takes_are_offered(
+    channels: tuple[str, ...],
+    by_reply: bool,
+    by_link: bool,
+) -> None:
+    """A mail never asks for an answer that would be refused."""
+    asked = SAMPLES["ask"].approval
+    assert asked is not None
+    closed = replace(asked, rule=replace(asked.rule, channels=channels))
+    message = received(replace(SAMPLES["ask"], approval=closed).write())
+    for part in ("plain", "html"):
+        body = message.get_body((part,))
+        assert body is not None
+        text = body.get_content()
+        assert ("Reply to this mail" in text) == by_reply
+        assert ("mailto:" in text) == (by_reply and part == "html")
+        assert ("/a/" in text) == by_link
+
+
+def test_a_second_yes_of_the_same_person_is_told_that_the_first_one_stands() -> None:
+    """The question is still open then, and must not be called closed."""
+    sample = SAMPLES["already-decided"]
+    assert sample.approval is not None
+    waiting = replace(sample.approval, state=State.OPEN, decided_at=None)
+    text = received(replace(sample, approval=waiting, details={}).write()).get_body(("plain",))
+    assert text is not None
+    assert "already agreed" in text.get_content()
+    assert "closed" not in text.get_content()

@@ -45,7 +45,7 @@ async def failure(*script: Reply, deadline: float = 20, method: Method = "json_s
 async def offline(request: str) -> dict[str, Any]:
     outcome = await offline_planner()(request)
     assert isinstance(outcome, Proposed), outcome
-    assert (outcome.action_type, outcome.risk_level) == ("send_email", "high")
+    assert (outcome.action_type, outcome.risk_level) == ("send_email", "low")
     return dict(outcome.parameters)
 
 

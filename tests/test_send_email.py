@@ -128,7 +128,7 @@ async def test_only_plain_addresses_are_recipients(address: str) -> None:
         ({"to": [f"p{n}@example.com" for n in range(4)]}, "4 recipients, at most 3"),
         ({"body": ""}, "a text is needed"),
         ({"body": "a\x00b"}, "control characters"),
-        ({"body": "x" * 1_000_001}, "at most 1,000,000"),
+        ({"body": "x" * 50_001}, "at most 50,000"),
         ({"bcc": ["x@attack.example"]}, "not bcc"),
         ({"from": "ceo@example.com"}, "not from"),
         ({"reply_to": "x@attack.example"}, "not reply_to"),

@@ -1,20 +1,25 @@
 """The use cases: what is committed when a graph stops, a person votes, or the world has answered."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from builders import ALICE, BOB, policy, rule
+from builders import ALICE, BOB, NOW, policy, rule
+from gateway.actions.send_email import NAME
 from gateway.core import tokens
+from gateway.core.action import Action, digest
 from gateway.core.approval import Answer, Channel, State, Verdict
-from gateway.core.effects import Letter, Perform, ResumeGraph
+from gateway.core.effects import Letter, Perform, ResumeGraph, StartGraph
 from gateway.core.execution import Receipt, ReceiptStatus, RowState, ThreadState
-from gateway.core.policy import POLICY, Decider
+from gateway.core.policy import POLICY, Decider, Policy
 from gateway.core.tokens import Purpose
 from gateway.graphs import Pending, Progress
 from gateway.service import Ballot, IdempotencyKeyReusedError, NotInDoubtError
 from gateway.store import NotFoundError, Transaction
+from gateway.store.rows import dump_item
 from office import OPERATOR, PROPOSED, Office, open_office, question
 
 SENT = Receipt(ReceiptStatus.DONE, "Email sent to team@example.com", {"message_id": "<sent@example.com>"})
@@ -173,7 +178,7 @@ async def test_everybody_concerned_is_told_what_really_happened(office: Office) 
     assert not await office.letters(Letter.OUTCOME)
     await office.service.performed(await office.in_flight(approval), SENT)
     told = [letter.to for letter in await office.letters(Letter.OUTCOME)]
-    assert told == [*approval.reviewers, "rita@example.com"]
+    assert sorted(told) == sorted([*approval.reviewers, "rita@example.com"])
 
 
 async def test_a_failed_action_is_told_to_the_operators_too(office: Office) -> None:
@@ -203,7 +208,7 @@ async def test_what_was_in_flight_at_a_restart_is_in_doubt(office: Office) -> No
 
 
 @pytest.mark.parametrize(("done", "status"), [(True, "done"), (False, "failed")])
-async def test_a_person_resolves_a_doubt_once(office: Office, done: bool, status: str) -> None:  # noqa: FBT001 - the parameter is the case
+async def test_a_person_resolves_a_doubt_once(office: Office, done: bool, status: str) -> None:
     """The graph waits until then, and gets the person's word as the receipt."""
     approval = await office.asked()
     await office.votes(approval)
@@ -319,3 +324,94 @@ async def test_every_thread_has_a_whole_chain_from_its_first_fact(office: Office
     assert await office.store.read(lambda tx: tx.chain_is_whole(approval.thread))
     kinds = [fact.kind for fact in await office.store.read(lambda tx: tx.facts(approval.thread))]
     assert kinds == ["ThreadStarted", "Opened", "VoteCounted", "Superseded", "Opened"]
+
+
+async def test_rows_that_say_approved_are_not_enough(office: Office) -> None:
+    """T28: an approval that was edited into the database is not carried out; no sealed fact grants it."""
+    approval = await office.asked()
+
+    def forge(tx: Transaction) -> None:
+        state = "UPDATE approvals SET state = 'approved', data = replace(data, '\"open\"', '\"approved\"')"
+        tx._execute(state, {})
+
+    await office.store.write(forge)
+    forged = await office.approval(approval)
+    assert forged.state is State.APPROVED
+    assert not await office.store.read(lambda tx: tx.grant_is_sealed(forged))
+    grant = {"type": "gateway.effect", "approval": approval.id, "digest": approval.digest}
+    again = StartGraph("other", approval.thread)
+    await office.store.write(lambda tx: tx._execute("DELETE FROM outbox", {}) and None)
+    await office.store.write(lambda tx: tx.enqueue("forged", again, None, NOW))
+    await office.stops(approval.thread, Pending("effect-1", grant))
+    assert await thread_state(office, approval.thread) is ThreadState.PARKED
+
+
+async def test_a_changed_chain_grants_nothing(office: Office) -> None:
+    """T28, T70: one fact edited anywhere in the thread, and none of its grants is spent."""
+    approval = await office.asked()
+    await office.votes(approval)
+    granted = await office.approval(approval)
+    assert await office.store.read(lambda tx: tx.grant_is_sealed(granted))
+    await office.store.write(lambda tx: tx._execute("UPDATE facts SET data = '{}' WHERE n = 1", {}))
+    assert not await office.store.read(lambda tx: tx.grant_is_sealed(granted))
+
+
+async def test_what_was_done_is_spent(office: Office) -> None:
+    """T31: a done row that is edited back to queued finds its grant spent."""
+    approval = await office.asked()
+    await office.votes(approval)
+    row = await office.in_flight(approval)
+    assert not await office.store.read(lambda tx: tx.is_spent(approval.id))
+    await office.service.performed(row, SENT)
+    assert await office.store.read(lambda tx: tx.is_spent(approval.id))
+
+
+async def test_a_link_is_good_only_for_what_was_mailed(office: Office) -> None:
+    """T09: an action that was edited in the database, digest and all, is not shown to anybody as asked."""
+    approval = await office.asked()
+    link = await office.handle(approval, Purpose.LINK)
+    changed = Action(NAME, {**approval.items[0].action.parameters, "to": ["sink@attack.example"]})
+    item = replace(approval.items[0], action=changed, digest=digest(changed))
+
+    def tamper(tx: Transaction) -> None:
+        tx._execute(
+            "UPDATE items SET data = :data, digest = :digest",
+            {"data": dump_item(item), "digest": item.digest},
+        )
+
+    await office.store.write(tamper)
+    with pytest.raises(tokens.ForgedTokenError):
+        await office.service.view(link)
+
+
+async def test_a_person_who_left_the_configuration_opens_nothing(tmp_path: Path) -> None:
+    """T37: links of somebody who is no reviewer any more are like links that were never ours."""
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        approval = await office.asked()
+        link = await office.handle(approval, Purpose.LINK, ALICE.email)
+        office.service._policy = Policy(office.policy.rules, (BOB,))
+        with pytest.raises(tokens.ForgedTokenError):
+            await office.service.view(link)
+
+
+async def test_a_lease_that_ran_out_is_taken_up_while_running(office: Office) -> None:
+    """F10: what a full disk left held is taken up again, but not what a worker still has in hand."""
+    await office.started()
+    (row,) = await office.claimed()
+    await office.service.recover(leased_until=office.now, besides=frozenset())
+    assert not await office.claimed()
+    office.later(minutes=2)
+    await office.service.recover(leased_until=office.now, besides=frozenset({row.id}))
+    assert not await office.claimed()
+    await office.service.recover(leased_until=office.now, besides=frozenset())
+    assert [each.id for each in await office.claimed()] == [row.id]
+
+
+async def test_a_restart_tries_what_was_waiting(office: Office) -> None:
+    """An operator who has mended the password restarts, and need not wait for a quarter of an hour."""
+    await office.started()
+    (row,) = await office.claimed()
+    await office.service.put_back(row, office.now + timedelta(minutes=15), "login refused")
+    assert not await office.claimed()
+    await office.service.recover()
+    assert len(await office.claimed()) == 1

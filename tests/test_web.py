@@ -317,9 +317,9 @@ async def test_only_plain_forms_are_parsed(site: Site, kind: str) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"&".join(b"f%d=x" % n for n in range(10_000)), 413),
+        (b"&".join(b"f%d=x" % n for n in range(10_000)), 400),
         (b"&".join(b"f%d=" % n for n in range(51)), 400),
-        (b"comment=" + b"x" * 70_000, 413),
+        (b"comment=" + b"x" * 1_100_000, 413),
         (b"decision=approve&decision=reject", 400),
         (b"decision=reject&decision=reject", 400),
         (b"decision=%ff%fe", 400),
@@ -343,7 +343,7 @@ async def test_a_body_without_a_length_is_bounded_too(site: Site) -> None:
     path = await site.link(await site.office.asked())
 
     async def endless() -> AsyncIterator[bytes]:
-        for _ in range(200):
+        for _ in range(2000):
             yield b"comment=" + b"x" * 1000
 
     answer = await site.client.post(path, content=endless(), headers=FORM)

@@ -23,6 +23,8 @@ class Job:
     """
 
     approval: Approval
+    is_granted: bool
+    """Whether sealed facts grant it and none says that it was done or begun before."""
     digest: str
     message_id: str
     date: datetime
@@ -43,8 +45,8 @@ async def perform(job: Job, mailer: Mailer) -> Receipt:
 
 def _checked(job: Job) -> core.Action:
     approval = job.approval
-    if approval.state is not State.APPROVED:
-        raise UnapprovedError(f"approval {approval.id} is {approval.state}, not approved")
+    if approval.state is not State.APPROVED or not job.is_granted:
+        raise UnapprovedError(f"no sealed fact grants approval {approval.id} ({approval.state}) now")
     if len(approval.items) != 1 or approval.items[0].action.type != send_email.NAME:
         raise UnapprovedError(f"approval {approval.id} holds no single {send_email.NAME}")
     (item,) = approval.items

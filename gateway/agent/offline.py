@@ -10,6 +10,8 @@ UNDERSTOOD = (
 )
 
 _LONGEST_REQUEST = 2000
+_NO_OPINION = "low"
+"""It cannot judge a risk; the gateway assesses the action itself, and the graver word counts."""
 _LONGEST_SUBJECT = 200
 
 _ADDRESS = r"[^\s,;<>@\"']+@[^\s,;<>@\"']*[^\s,;<>@\"'.:!?]"
@@ -58,7 +60,7 @@ def _email(
         if body
         else f"Hello,\n\nI am writing about {matter}.\n\nKind regards\n",
     }
-    return Proposed("send_email", f"Email {', '.join(recipients)}: {headline}", parameters, "high")
+    return Proposed("send_email", f"Email {', '.join(recipients)}: {headline}", parameters, _NO_OPINION)
 
 
 def _addresses(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -11,11 +10,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from gateway.core.address import is_address, is_domain
+from gateway.core.transport import is_loopback
+
 SQLITE = "sqlite:///"
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_ADDRESS = re.compile(rf"(?=.{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?=.{{1,253}}$){_DOMAIN.pattern}")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhdw])")
 _UNITS = {
@@ -25,14 +23,6 @@ _UNITS = {
     "m": timedelta(minutes=1),
     "s": timedelta(seconds=1),
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent to `host` stays on this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def spell(duration: timedelta) -> str:
@@ -65,13 +55,13 @@ def _host(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    if not _ADDRESS.fullmatch(text):
+    if not is_address(text):
         raise ValueError(f"must be one bare address such as ada@example.com, not {text!r}")
     return text
 
 
 def _domain(text: str) -> str:
-    if not _DOMAIN.fullmatch(text):
+    if not is_domain(text):
         raise ValueError(f"must be a domain such as example.com, without wildcard, not {text!r}")
     return text.lower()
 

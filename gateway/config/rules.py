@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from gateway.config.kinds import is_loopback
 from gateway.config.people import by_risk
 from gateway.config.problems import Problem, guess
 from gateway.config.tables import (
@@ -27,6 +26,7 @@ from gateway.config.tables import (
     Token,
 )
 from gateway.core.policy import Decider, Risk
+from gateway.core.transport import Security, may_send_password
 
 _SECRET_LENGTH = 32
 _ROOM = 64 - len("+") - 42
@@ -56,7 +56,7 @@ def _login(key: str, server: Smtp | Imap) -> Iterator[Problem]:
         yield Problem(f"{key}.password_file", "is missing", f"the username needs it, or {variable}")
     if has_password and not server.username:
         yield Problem(f"{key}.username", "is missing", "there is a password for it")
-    if has_password and server.security == "none" and not is_loopback(server.host):
+    if has_password and not may_send_password(Security(server.security), server.host):
         yield Problem(
             f"{key}.security", "must not be 'none', the password could be read on its way", "use 'tls'"
         )

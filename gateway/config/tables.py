@@ -27,6 +27,7 @@ from gateway.config.kinds import (
     Zone,
     within,
 )
+from gateway.core.mail import MAX_BYTES
 from gateway.core.policy import Decider, Risk
 
 SECRET_FILES = {"password_file": "password", "api_key_file": "api_key", "file": "secret"}
@@ -129,7 +130,7 @@ class Mail(Table):
     sender_auth: Literal["address"] = Field(
         "address", description="What shows who wrote a mail: `address` compares the From address."
     )
-    max_size: Annotated[Whole, Field(ge=64 * 1024)] = Field(
+    max_size: Annotated[Whole, Field(ge=64 * 1024, le=MAX_BYTES)] = Field(
         2 * 1024 * 1024, description="Largest mail that is read, in bytes; larger ones go to quarantine."
     )
 
@@ -253,7 +254,11 @@ class SendEmail(Table):
         (), description="Domains that belong to the house.", examples=[["example.com"]]
     )
     internal_risk: Risk = Field(
-        Risk.MEDIUM, description="Risk of a mail that stays within `internal_domains`; any other is high."
+        Risk.MEDIUM,
+        description=(
+            "Risk of a mail that stays within `internal_domains`; any other is high. An agent that calls"
+            " its action riskier is believed."
+        ),
     )
     max_recipients: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         20, description="Most recipients that one mail may have."

@@ -46,7 +46,7 @@ class Channel(StrEnum):
 
 
 class Answer(StrEnum):
-    """What became of an event: the word in the log, the metric, the letter and the test."""
+    """What became of an event: the same word in the log, the API, the letter and the test."""
 
     OPENED = "opened"
     RECORDED = "recorded"
@@ -121,11 +121,6 @@ class Approval:
     def digest(self) -> str:
         """What is approved, in one value: tokens and grants are bound to it."""
         return digest_of(item.digest for item in self.items)
-
-    @property
-    def deciding_vote(self) -> Vote | None:
-        """The vote that ended the question, where a vote ended it."""
-        return self.votes[-1] if self.votes and self.state is not State.EXPIRED else None
 
     @property
     def reason(self) -> str:
@@ -365,13 +360,20 @@ def _modified(approval: Approval, vote: Vote, edited: Approval, now: datetime, *
         Superseded(approval.id, edited.id, now),
         Opened(edited),
     )
-    if not counts:
-        return Outcome(Answer.MODIFIED, facts, _ask(edited))
+    # The edit may have raised the risk: whether it counts is for the rule that now applies, not the old one.
+    if not counts or not _may_approve_own_edit(edited, vote):
+        receipt = _receipt(approval, vote, Answer.MODIFIED)
+        return Outcome(Answer.MODIFIED, facts, (*receipt, *_ask(edited)))
     seconded = _approved(edited, replace(vote, verdict=Verdict.APPROVE), now)
     effects = list(seconded.effects)
     if seconded.answer is Answer.RECORDED:
         effects += _ask(edited, besides=vote.by)
     return Outcome(seconded.answer, (*facts, *seconded.facts), tuple(effects))
+
+
+def _may_approve_own_edit(edited: Approval, vote: Vote) -> bool:
+    rule = edited.rule
+    return rule.edit_approves and vote.by in edited.reviewers and vote.channel in rule.channels
 
 
 def _lapsed(approval: Approval, now: datetime) -> Outcome:

@@ -119,7 +119,7 @@ def _answer_approval_request(decision: Decision) -> dict[str, Any]:
 
 def _risk(word: Any) -> Risk:
     """Take the model's word where it is one; anything else is the gravest."""
-    return Risk(word) if word in set(Risk) else Risk.HIGH
+    return Risk(word) if isinstance(word, str) and word in set(Risk) else Risk.HIGH
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Question | EffectRequest | Unknown]] = {

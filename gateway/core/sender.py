@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.core.address import ADDRESS, is_address
 from gateway.core.mail import TooLargeError, header_block
 
 
@@ -52,17 +53,12 @@ _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _LINE_END = re.compile(rb"\r?\n")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ADDRESS = rf"(?P<address>(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})*))"
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
 _NAME = rf"(?:[^\x22()<>\[\]:;@\\,]|{_QUOTED})*+"
-_MAILBOX = re.compile(rf"[ \t]*(?:{_ADDRESS}|{_NAME}<{_ADDRESS.replace('?P<', '?P<angle_')}>)[ \t]*")
+_MAILBOX = re.compile(rf"[ \t]*(?:(?P<bare>{ADDRESS})|{_NAME}<(?P<angle>{ADDRESS})>)[ \t]*")
 _SEPARATED = re.compile(rf"(?:[^\x22,]|{_QUOTED})*+,")
 
 _MAX_VALUE = 2000
-_MAX_LOCAL = 64
-_MAX_DOMAIN = 253
 
 
 def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
@@ -85,7 +81,5 @@ def _address(value: bytes) -> Sender:
     match = _MAILBOX.fullmatch(text)
     if match is None:
         return Sender(None, Why.SEVERAL_ADDRESSES if _SEPARATED.match(text) else Why.MALFORMED)
-    local, domain = match["local"] or match["angle_local"], match["domain"] or match["angle_domain"]
-    if len(local) > _MAX_LOCAL or len(domain) > _MAX_DOMAIN or "=?" in local:
-        return Sender(None, Why.MALFORMED)
-    return Sender(f"{local}@{domain}", Why.ONE_ADDRESS)
+    address = match["bare"] or match["angle"]
+    return Sender(address, Why.ONE_ADDRESS) if is_address(address) else Sender(None, Why.MALFORMED)

@@ -113,7 +113,9 @@ async def run(keep: Path | None, tell: Callable[[str], None]) -> Facts:
                 async with asyncio.timeout(_PATIENCE_SECONDS), _daemon(place, server) as parts:
                     facts = await _play(parts, server, tell)
             except TimeoutError:
-                raise DemoFailedError("a step did not happen in time; see the log above") from None
+                raise DemoFailedError(
+                    "a step did not happen in time; gateway demo --debug shows the log"
+                ) from None
             finally:
                 _keep_mails(place, server)
     if not facts.faithful:
@@ -262,7 +264,10 @@ def _directory(keep: Path | None) -> Iterator[Path]:
         return
     if keep.exists() and any(keep.iterdir()):
         raise DemoFailedError(f"{keep} is not empty; name a new directory")
-    keep.mkdir(parents=True, exist_ok=True)
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoFailedError(f"{keep} cannot be made: {error.strerror}") from None
     yield keep
 
 

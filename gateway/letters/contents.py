@@ -66,10 +66,10 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The ways in which a reviewer may answer."""
+    """The ways in which a reviewer may answer; None is a way that the rule does not take."""
 
-    approve: str
-    reject: str
+    approve: str | None
+    reject: str | None
     modify: str | None
     page: str | None
     reference: str | None
@@ -86,7 +86,7 @@ def context(letterhead: Letterhead, content: Content) -> dict[str, Any]:
     """
     told = {name: content.details.get(name, missing) for name, missing in _DETAILS.items()}
     details = {**told, **_decision(content.approval, told)}
-    subject = _subject(letterhead, content.approval, details)
+    subject = _subject(letterhead, content, details)
     facts = tuple(Row(label, str(value)) for label, value in _facts(content, details) if value)
     return {
         **details,
@@ -136,11 +136,18 @@ def _notes(content: Content) -> tuple[str, ...]:
     return tuple(item.note for item in asked if item.note)
 
 
-def _subject(letterhead: Letterhead, approval: Approval | None, details: Mapping[str, Any]) -> str:
-    """Word the subject of a thread: one for all its letters, or mail programs split the thread."""
-    if approval is None:
-        return _fitted(f"[{one_line(letterhead.name)}] ", one_line(str(details["what"])), "")
-    return _fitted(f"[{approval.risk.upper()}] Approve? ", _summary(approval), f" [#{approval.id}]")
+def _subject(letterhead: Letterhead, content: Content, details: Mapping[str, Any]) -> str:
+    """Word the subject of a thread: one for all its letters, or mail programs split the thread.
+
+    Only reviewers are asked; requesters are told, and operators have something to do.
+    """
+    approval = content.approval
+    number = f" [#{approval.id}]" if approval else ""
+    if approval is None or content.letter is Letter.ALERT:
+        return _fitted(f"[{one_line(letterhead.name)}] ", one_line(str(details["what"])), number)
+    if content.posting.audience == "requester":
+        return _fitted("Decided: ", _summary(approval), number)
+    return _fitted(f"[{approval.risk.upper()}] Approve? ", _summary(approval), number)
 
 
 def _fitted(before: str, text: str, after: str) -> str:
@@ -255,15 +262,17 @@ def _answers(letterhead: Letterhead, content: Content, subject: str) -> Answers 
     if approval is None or handle is None or not asks or approval.state is not State.OPEN:
         return None
     address, title = letterhead.reply_address(handle), f"Re: {subject}"
-    reference, page = letterhead.reference(handle), content.posting.link_handle
+    by_reply, by_link = (door in approval.rule.channels for door in (Channel.REPLY, Channel.LINK))
+    reference = letterhead.reference(handle) if by_reply else None
+    page = content.posting.link_handle if by_link else None
     # As a signature, the reference is not taken for something that the reviewer says.
     closing = ("", "-- ", f"ref: {reference}") if reference else ()
     fields = _editable(approval)
     edit = mailto.Form("MODIFY", fields, approval.items[0].action.parameters, closing)
     return Answers(
-        approve=mailto.link(address, title, ["APPROVE", "", *closing]),
-        reject=mailto.link(address, title, ["REJECT", "", *closing]),
-        modify=mailto.prefilled(address, title, edit) if fields else None,
+        approve=mailto.link(address, title, ["APPROVE", "", *closing]) if by_reply else None,
+        reject=mailto.link(address, title, ["REJECT", "", *closing]) if by_reply else None,
+        modify=mailto.prefilled(address, title, edit) if by_reply and fields else None,
         page=letterhead.page(page) if page else None,
         reference=reference,
         editable=tuple(field.name for field in fields),

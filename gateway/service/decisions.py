@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.actions import ActionRefusedError
 from gateway.core import tokens
-from gateway.core.action import EditRefusedError
+from gateway.core.action import EditRefusedError, digest, digest_of
 from gateway.core.approval import (
     Answer,
     Approval,
@@ -50,7 +50,7 @@ class Decisions(UseCases):
         def work(tx: Transaction) -> ThreadRow:
             known = tx.thread_by_idempotency_key(idempotency_key) if idempotency_key else None
             if known is not None:
-                if (known.graph, dict(known.request)) != (graph, dict(request)):
+                if (known.graph, known.requester, dict(known.request)) != (graph, requester, dict(request)):
                     raise IdempotencyKeyReusedError("this Idempotency-Key came with another request before")
                 return known
             tx.add_thread(
@@ -169,9 +169,13 @@ class Decisions(UseCases):
         """
         claim = tx.claim_of(handle.jti.hex()) or _NOBODY
         self._signatory.verify(handle, claim)
-        if claim.purpose is not purpose:
-            raise tokens.ForgedTokenError("this token was made for another use")
-        return claim, tx.approval(claim.approval)
+        if claim.purpose is not purpose or self._policy.person(claim.reviewer) is None:
+            raise tokens.ForgedTokenError("this token was made for another use, or for nobody we know")
+        approval = tx.approval(claim.approval)
+        # The handle is sealed with the digest of what was mailed; what lies in the store must still be that.
+        if claim.digest != digest_of(digest(item.action) for item in approval.items):
+            raise tokens.ForgedTokenError("what this token stands for is not what was asked")
+        return claim, approval
 
     def write_to(self, tx: Transaction, approval: Approval, letter: SendLetter) -> None:
         """Record a letter about an approval."""

@@ -64,7 +64,9 @@ class Ledger:
     ) -> None:
         """Tell everybody concerned how the action ended, and operators when it did not end well."""
         done = receipt.status is ReceiptStatus.DONE
-        details = {"result": "sent" if done else str(receipt.status), "answer": receipt.summary}
+        # What a person says after a doubt is passed on as their word, not as the mail server's.
+        result = "resolved" if done and occasion else "sent" if done else str(receipt.status)
+        details = {"result": result, "answer": receipt.summary}
         self.enqueue(tx, approval.thread, _outcome(approval, {**receipt.detail, **details}, occasion), now)
         if not done:
             alert = Alert(
@@ -100,7 +102,7 @@ class Ledger:
         tx.set_thread(thread, ThreadState.PARKED, now, why)
         alert = Alert(
             what="A thread is parked.",
-            next="Nothing of it runs until somebody has looked; gateway list shows it.",
+            next="It stays where it is; gateway list shows it. Ask anew when the cause is mended.",
             facts={"thread": thread, "reason": why},
         )
         self.alert(tx, alert, None, now)

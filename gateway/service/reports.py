@@ -78,7 +78,13 @@ class Reports(UseCases):
             return answers
 
         answers = await self._store.write(work)
-        log.info("graph.stopped", thread=thread.id, finished=progress.finished, answers=answers)
+        log.info(
+            "graph.stopped",
+            thread=thread.id,
+            finished=progress.finished,
+            answers=[str(answer) for answer in answers],
+            error=progress.error,
+        )
         self.work_waits.set()
 
     async def graph_failed(self, row: OutboxRow, why: str) -> None:
@@ -245,7 +251,7 @@ class Reports(UseCases):
             seen = tx.approval(approval)
             row = tx.perform_row(approval)
             if row is None or row.state is not RowState.IN_DOUBT:
-                raise NotInDoubtError(f"nothing about {approval} is in doubt")
+                raise NotInDoubtError(_not_in_doubt(approval, row))
             receipt = Receipt(status, f"{by} looked: it {word}", {"resolved_by": by, **row.evidence})
             evidence = {**row.evidence, "receipt": asdict(receipt)}
             tx.move(row, RowState(status.value), now, evidence=evidence, note=receipt.summary)
@@ -259,20 +265,39 @@ class Reports(UseCases):
         self.work_waits.set()
         return receipt
 
-    async def recover(self) -> None:
-        """Take up what a daemon before us left: claimed rows start over, those in flight are in doubt."""
+    async def recover(
+        self, leased_until: datetime | None = None, besides: frozenset[str] = frozenset()
+    ) -> None:
+        """Take up what a worker before us left: claimed rows start over, those in flight are in doubt.
+
+        Without a moment it is everything, as at a start, and what waited for another try is tried at once: a
+        restart is how operators say that they mended it. With one it is the rows whose lease ended before it,
+        but for those that the caller still works on.
+        """
 
         def work(tx: Transaction) -> tuple[int, int]:
             now = self._clock()
-            claimed, in_flight = tx.outbox_in([RowState.CLAIMED]), tx.outbox_in([RowState.IN_FLIGHT])
+            left = [row for row in tx.leased(leased_until) if row.id not in besides]
+            claimed = [row for row in left if row.state is RowState.CLAIMED]
+            in_flight = [row for row in left if row.state is RowState.IN_FLIGHT]
             for row in claimed:
-                tx.move(row, RowState.QUEUED, now, due_at=now, note="taken up after a restart")
+                tx.move(row, RowState.QUEUED, now, due_at=now, note="taken up again")
             for row in in_flight:
                 self._ledger.doubt(tx, row, "the gateway stopped before the answer came")
+            if leased_until is None:
+                tx.wake_queued(now)
             return len(claimed), len(in_flight)
 
         claimed, in_doubt = await self._store.write(work)
-        log.info("outbox.recovered", claimed=claimed, in_doubt=in_doubt)
+        if claimed or in_doubt:
+            log.warning("outbox.recovered", claimed=claimed, in_doubt=in_doubt)
+            self.work_waits.set()
+
+
+def _not_in_doubt(approval: str, row: OutboxRow | None) -> str:
+    if row is not None and row.state is RowState.IN_FLIGHT:
+        return f"the action of {approval} is under way; if no gateway runs, start one, and it will know more"
+    return f"nothing about {approval} is in doubt"
 
 
 class _UngrantedError(Exception):
@@ -294,4 +319,6 @@ def _granted(tx: Transaction, thread: ThreadRow, request: payload.EffectRequest)
         raise _UngrantedError(f"an effect was asked for under {approval.id}, which does not grant it")
     if not stored == approval.digest == request.digest:
         raise _UngrantedError(f"the effect asked for is not what {approval.id} granted")
+    if not tx.grant_is_sealed(approval):
+        raise _UngrantedError(f"no sealed fact says that {approval.id} was granted; its rows were changed")
     return approval

@@ -19,12 +19,14 @@ from gateway.core.approval import (
     Withdrawn,
     evolve,
 )
+from gateway.core.execution import Doubted, Performed
 from gateway.core.tokens import Claim, Purpose
 from gateway.store import rows
 from gateway.store.queries import ConflictError, NotFoundError, Row, names, values_of
 from gateway.store.rows import AnyFact, StoredFact
 from gateway.store.threads import ThreadQueries
 
+_SPENT = frozenset({Performed.__name__, Doubted.__name__})
 _MOVES = (VoteCounted, Granted, Denied, Lapsed, Withdrawn, Superseded)
 
 
@@ -114,6 +116,20 @@ class ApprovalQueries(ThreadQueries):
                 return False
             head = sha256(sealed).hexdigest()
         return head == self.thread(thread).head
+
+    def grant_is_sealed(self, approval: Approval) -> bool:
+        """Whether the thread's chain is whole and holds the grant of exactly this approval.
+
+        A row that says approved is not enough: rows can be edited, sealed facts cannot.
+        """
+        found = [fact for fact in self.facts_about(approval.id) if fact.kind == Granted.__name__]
+        grants = [rows.load_fact(fact.kind, fact.data) for fact in found]
+        named = any(isinstance(each, Granted) and each.digest == approval.digest for each in grants)
+        return named and self.chain_is_whole(approval.thread)
+
+    def is_spent(self, approval: str) -> bool:
+        """Whether a fact says that the approved action was done, or begun without an answer."""
+        return any(fact.kind in _SPENT for fact in self.facts_about(approval))
 
     def _is_sealed(self, sealed: bytes, mac: str) -> bool:
         return any(hmac.compare_digest(seal(sealed), mac) for seal in self._seals)

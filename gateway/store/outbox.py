@@ -8,7 +8,7 @@ from typing import Any
 from gateway.core.effects import Effect, Perform, ResumeGraph, SendLetter, StartGraph
 from gateway.core.execution import ROW_TRANSITIONS, RowState
 from gateway.store import rows
-from gateway.store.queries import FencedError, NotFoundError, Queries, Row, names, values_of
+from gateway.store.queries import FencedError, Queries, Row, names, values_of
 from gateway.store.rows import OutboxRow
 
 
@@ -34,7 +34,10 @@ class OutboxQueries(Queries):
         )
 
     def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[OutboxRow]:
-        """Take up to `limit` rows that are due, oldest first; nobody else gets them until the lease ends."""
+        """Take up to `limit` rows that are due, oldest first; nobody else gets them until the lease ends.
+
+        Whoever finds a lease ended takes the row up, see `leased`.
+        """
         found = self._execute(
             "UPDATE outbox SET state = 'claimed', owner = :owner, generation = generation + 1,"
             " attempts = attempts + 1, lease_until = :lease, updated_at = :now WHERE id IN"
@@ -97,17 +100,6 @@ class OutboxQueries(Queries):
             raise FencedError(f"outbox row {row.id} is no longer held by this worker")
         return _outbox(moved)
 
-    def outbox_row(self, row_id: str) -> OutboxRow:
-        """Find an outbox row.
-
-        Raises:
-            NotFoundError: there is none with this id.
-        """
-        row = self._execute("SELECT * FROM outbox WHERE id = :id", {"id": row_id}).fetchone()
-        if row is None:
-            raise NotFoundError(f"no outbox row {row_id}")
-        return _outbox(row)
-
     def outbox_of(self, approval: str) -> list[OutboxRow]:
         """List the letters and the action of an approval, oldest first."""
         found = self._execute(
@@ -122,10 +114,27 @@ class OutboxQueries(Queries):
         ).fetchone()
         return _outbox(row) if row else None
 
-    def outbox_in(self, states: Sequence[RowState], limit: int = 1000) -> list[OutboxRow]:
-        """List the rows in any of `states`, oldest first."""
+    def retrying(self, limit: int) -> list[OutboxRow]:
+        """List the queued rows that were tried before, those due first in front."""
         found = self._execute(
-            f"SELECT * FROM outbox WHERE state IN {names('s', states)} ORDER BY created_at LIMIT :limit",
+            "SELECT * FROM outbox WHERE state = 'queued' AND attempts > 0 ORDER BY due_at LIMIT :limit",
+            {"limit": limit},
+        )
+        return [_outbox(row) for row in found.fetchall()]
+
+    def leased(self, until: datetime | None = None) -> list[OutboxRow]:
+        """List the rows that a worker holds; with a moment, only those whose lease ended before it."""
+        found = self._execute(
+            "SELECT * FROM outbox WHERE state IN ('claimed', 'in_flight')"
+            " AND (:until IS NULL OR lease_until < :until) ORDER BY created_at, id",
+            {"until": rows.dump_time(until) if until else None},
+        )
+        return [_outbox(row) for row in found.fetchall()]
+
+    def outbox_in(self, states: Sequence[RowState], limit: int = 1000) -> list[OutboxRow]:
+        """List the rows in any of `states`, newest first."""
+        found = self._execute(
+            f"SELECT * FROM outbox WHERE state IN {names('s', states)} ORDER BY created_at DESC LIMIT :limit",
             {**values_of("s", states), "limit": limit},
         )
         return [_outbox(row) for row in found.fetchall()]
@@ -139,14 +148,25 @@ class OutboxQueries(Queries):
         ).fetchone()
         return row["id"] if row else None
 
-    def letters_since(self, approval: str, recipient: str, letters: Sequence[str], since: datetime) -> int:
-        """Count the letters of some kinds that a person was written about an approval since a moment."""
+    def letters_to(self, approval: str, recipient: str, letter: str) -> list[datetime]:
+        """List when letters of one kind were recorded for a person about an approval."""
         found = self._execute(
-            "SELECT data FROM outbox WHERE approval_id = :approval AND kind = 'SendLetter'"
-            " AND recipient = :to AND created_at >= :since",
-            {"approval": approval, "to": recipient, "since": rows.dump_time(since)},
+            "SELECT created_at, data FROM outbox WHERE approval_id = :approval AND kind = 'SendLetter'"
+            " AND recipient = :to",
+            {"approval": approval, "to": recipient},
         )
-        return sum(json.loads(row["data"])["letter"] in letters for row in found.fetchall())
+        return [
+            rows.load_time(row["created_at"])
+            for row in found.fetchall()
+            if json.loads(row["data"])["letter"] == letter
+        ]
+
+    def wake_queued(self, now: datetime) -> None:
+        """Make every queued row due, for what kept it waiting may have been mended."""
+        self._execute(
+            "UPDATE outbox SET due_at = :now WHERE state = 'queued' AND due_at > :now",
+            {"now": rows.dump_time(now)},
+        )
 
     def add_effect_request(self, approval: str, interrupt: str) -> None:
         """Remember that this interrupt waits for the approval's receipt."""

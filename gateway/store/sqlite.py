@@ -61,7 +61,10 @@ class SqliteStore:
         Raises:
             StoreUnavailableError: it cannot be opened, or a newer version of the gateway has written it.
         """
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _unavailable(error) from error
         self._path = path
         seals = [sealer(key) for key in audit_keys]
         _migrate(_connect(path))

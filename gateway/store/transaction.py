@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Transaction(ApprovalQueries, OutboxQueries, InboundQueries):
-    """All queries over one transaction; SQLite and PostgreSQL run the same statements."""
+    """All queries over one transaction, whatever the database."""
 
 
 class Store(Protocol):

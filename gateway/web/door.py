@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.log import log
 from gateway.web.refusals import RefusedError, broken
 
-PAGE_BODY = 64 * 1024
-"""Octets of a page's form at most; the body of a mail is edited in it."""
+PAGE_BODY = 1024 * 1024
+"""Octets of a page's form at most: the body of a mail is edited in it, twelve octets a character at worst."""
 API_BODY = 2 * 1024 * 1024
 _BODY_SECONDS = 10.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

@@ -95,7 +95,7 @@ CREATE TABLE effect_requests (
     PRIMARY KEY (approval_id, interrupt_id)
 );
 
--- Mail that arrived, each once, with what it was taken for. Live handles in `octets` are masked.
+-- Mail that arrived, each once, with what it was taken for. Handles that stand in `octets` in clear are masked.
 CREATE TABLE inbound (
     account TEXT NOT NULL,
     folder TEXT NOT NULL,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from gateway import __version__
+from gateway.core.address import is_address
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -54,6 +55,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ApprovalId = Annotated[str, typer.Argument(help="Number of the approval, as in the mail's subject.")]
 _DEFAULT_CONFIG = Path("config.toml")
 _GRAPHS = ("builtin",)
+_SAID = {
+    "recorded": "recorded; others still have to approve",
+    "modified": "changed; the changed action is asked again",
+    "already-decided": "already decided",
+    "already-voted": "this person has approved it before",
+    "not-a-reviewer": "this person is not asked about it",
+    "channel-refused": "policy takes no answers by command at this risk; see `channels` in the configuration",
+    "edit-refused": "not changed",
+}
 
 
 def main() -> None:
@@ -137,6 +147,8 @@ def submit(
     request: dict[str, Any] = {**_object(input_, "--input"), "user_request": text}
     if graph not in _GRAPHS:
         _fail(f"there is no graph {graph!r}; one of: {', '.join(_GRAPHS)}", Exit.NOT_FOUND)
+    if "@" in requester and not is_address(requester):
+        _fail(f"--requester {requester!r} is not an address", Exit.USAGE)
     if action:
         request["proposed_action"] = _action(action)
 
@@ -375,7 +387,9 @@ def _report(reply: "Reply", *, as_json: bool) -> None:
         "state": approval.state,
         "problems": reply.problems,
     }
-    said = "; ".join((f"{approval.id}: {reply.answer} ({approval.state})", *reply.problems))
+    said = "; ".join((f"{approval.id}: {_SAID.get(reply.answer, reply.answer)}", *reply.problems))
+    if approval.replaced_by:
+        said += f"; it is now {approval.replaced_by}"
     _print(row, said, as_json=as_json)
     if reply.answer in {Answer.NOT_A_REVIEWER, Answer.CHANNEL_REFUSED, Answer.EDIT_REFUSED}:
         raise typer.Exit(Exit.REFUSED)

@@ -29,6 +29,8 @@ from gateway.core.transport import Security, may_send_password
 from gateway.log import log
 
 IDLE_SECONDS: Final = 30
+REFUSED_SECONDS: Final = 14 * 60
+"""How long after a refused login no other is tried; a little less than callers wait with each mail."""
 _LONGEST_REPLY: Final = 500
 _LONGEST_ADDRESS: Final = 254
 _GO_AHEAD: Final = 354
@@ -104,6 +106,8 @@ class Mailer:
         self._lock = asyncio.Lock()
         self._smtp: SMTP | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._refusal: ConfigurationError | None = None
+        self._refused_until = 0.0
 
     async def send(
         self,
@@ -174,9 +178,22 @@ class Mailer:
                     raise
             else:
                 return self._smtp
-        self._smtp = await _connect(self._settings, deadline)
+        self._smtp = await self._connect(deadline)
         await _name_sender(self._smtp, sender, octets, deadline)
         return self._smtp
+
+    async def _connect(self, deadline: float) -> SMTP:
+        """Connect, unless the server has lately refused our login: each failure brings a lock-out nearer."""
+        now = asyncio.get_running_loop().time()
+        if self._refusal is not None and now < self._refused_until:
+            raise ConfigurationError(f"not tried again yet: {self._refusal}", stage=self._refusal.stage)
+        try:
+            smtp = await _connect(self._settings, deadline)
+        except ConfigurationError as error:
+            self._refusal, self._refused_until = error, now + REFUSED_SECONDS
+            raise
+        self._refusal = None
+        return smtp
 
     def _start_idling(self) -> None:
         if self._smtp is not None:

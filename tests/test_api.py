@@ -189,6 +189,18 @@ async def test_a_thread_names_its_open_approval(site: Site) -> None:
     assert len(several.json()["approvals"]) == 2
 
 
+async def test_an_edited_action_is_not_decided_by_its_thread(site: Site) -> None:
+    """T09: whoever names only the thread may have seen what it asked before the edit."""
+    approval = await site.office.asked()
+    await site.office.votes(approval, Verdict.MODIFY, edits={"subject": "Q1 figures"}, by=BOB.email)
+    decided = {"thread_id": approval.thread, "decision": "approved"}
+    refused = await call(site, "POST", "/approve", decided, VOTER)
+    assert (refused.status_code, refused.json()["error"]) == (409, "changed")
+    (new,) = refused.json()["approvals"]
+    named = await call(site, "POST", "/approve", {"approval_id": new, "decision": "approved"}, VOTER)
+    assert named.json()["answer"] == "approved"
+
+
 async def test_typed_parameters_make_a_new_question(site: Site) -> None:
     """T20: modified parameters keep their JSON types; the answer names the question that they made."""
     approval = await site.office.asked()

@@ -330,6 +330,17 @@ async def test_a_wrong_password_is_tried_once() -> None:
     assert "correct horse" not in f"{error!r} {settings(peer, password='correct horse')!r}"
 
 
+async def test_many_mails_make_no_storm_of_logins() -> None:
+    """F28: after a refused login the next mails fail without asking the server again."""
+    async with Peer({"AUTH": "535 5.7.8 wrong"}) as peer:
+        mailer = Mailer(settings(peer))
+        for _ in range(20):
+            error = await failure(mailer.send("gateway@example.com", ["bob@example.com"], MAIL))
+            assert (type(error), error.stage) == (ConfigurationError, "auth")
+        await mailer.close()
+    assert peer.verbs.count("AUTH") == 1
+
+
 async def test_a_server_without_login_is_a_configuration_error() -> None:
     """Credentials were configured; sending without them is not what the operator asked for."""
     async with Peer({"EHLO": "250 peer.test"}) as peer:

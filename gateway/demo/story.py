@@ -163,13 +163,19 @@ def _compare(facts: Facts, approval: Approval, sent: Delivered) -> None:
     """Hold the delivered octets against the stored action, reading them like any mail program."""
     approved = approval.items[0].action.parameters
     mail = _parsed(sent)
-    authored = {"From": approved["from"], "To": ", ".join(approved["to"]), "Subject": approved["subject"]}
+    authored = {
+        "From": approved["from"],
+        "To": ", ".join(approved["to"]),
+        "Cc": ", ".join(approved["cc"]) or None,
+        "Reply-To": approved.get("reply_to"),
+        "Subject": approved["subject"],
+    }
     facts.approval, facts.digest = approval.id, approval.digest
     facts.decided_by = f"{approval.votes[-1].by} by {approval.votes[-1].channel}" if approval.votes else ""
     facts.envelope = sent.mail_from == approved["envelope_from"] and [sent.recipient] == list(
         send_email.recipients(approval.items[0].action)
     )
-    facts.headers = all(mail[name] == value for name, value in authored.items()) and mail["Cc"] is None
+    facts.headers = all(mail[name] == value for name, value in authored.items())
     wanted = approved["body"].replace("\n", "\r\n").encode()
     facts.body = sent.octets.split(b"\r\n\r\n", 1)[1] == wanted and approval.state is State.APPROVED
 

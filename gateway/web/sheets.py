@@ -131,7 +131,7 @@ class Sheets:
             "number": approval.id,
             "rows": self._actions.rows(candidate.items[0].action),
             "changes": _changes(approval, candidate),
-            "approves": approval.rule.edit_approves,
+            "approves": _edit_counts(approval, candidate, case.view.reviewer),
             "quorum": candidate.rule.quorum,
             "hidden": {
                 "decision": Verdict.MODIFY.value,
@@ -202,6 +202,13 @@ class Sheets:
     def _when(self, at: datetime, view: View) -> str:
         person = self._policy.person(view.reviewer)
         return moment(at, ZoneInfo(person.timezone if person else self._timezone))
+
+
+def _edit_counts(approval: Approval, candidate: Approval, reviewer: str) -> bool:
+    """Whether confirming also approves: by the old rule and by the one that the edit brings about."""
+    rule = candidate.rule
+    allowed = approval.rule.edit_approves and rule.edit_approves
+    return allowed and reviewer in candidate.reviewers and Channel.LINK in rule.channels
 
 
 def _choices(approval: Approval, *, voted: bool) -> tuple[str, ...]:

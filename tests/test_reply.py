@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import reply
+from gateway.core import grammar, reply
 from gateway.core.action import Field, FieldType
 from gateway.core.reply import Reason, Said, handles, message_id, read
 
@@ -101,6 +101,17 @@ def test_doubtful_approval_is_not_one(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        *("APPROVE \N{THUMBS UP SIGN}", "APPROVE\n\n\N{THUMBS UP SIGN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4}"),
+        *("Approve\ndana", "Approve\nDana", "Approve\nDana Petrova"),
+        *("APPROVE\n\nThanks,\nAl", "APPROVE\n\nViele Grüße\nBo van Dijk", "Approved - looks good to me."),
+        "APPROVE\n\nBest regards,\n\nDana Petrova\nTest Engineer",
+        "APPROVE\n\nDana Petrova\nChange Manager\nPart of the Example Group\n\nQuestions? Call +49 30 123456",
+        "APPROVE\n\nDana Petrova, Head of Finance\nSales: +49 30 1234567\nwww.example.com",
+        "APPROVE\n\nSam Nowhere\nExample Ltd.\nTel: +49 30 1234567",
+        "APPROVE\n\n-- \nDana Petrova\nChange and Update Handling, only by appointment",
+        "APPROVE\n\nSent from my iPhone, please excuse any typos",
+        "APPROVE\n\nGet Outlook for iOS<https://aka.ms/o0ukef>",
+        "CAUTION: This email originated from outside of the network. Do not click links or open\n\nAPPROVE",
         *("approve", "APPROVED!", "*Approved*, thanks", "I approve", "Approved. Thank you!", "\ufeffApprove"),
         *("\N{FULLWIDTH LATIN CAPITAL LETTER A}pprove", "Approve\n\nDana Petrova\nTel: +49 30 1234567"),
         *(
@@ -112,6 +123,126 @@ def test_doubtful_approval_is_not_one(text: str) -> None:
 def test_plain_approval_acts(text: str) -> None:
     """The verb, courtesies, a name and a kind word are an approval."""
     assert read(mail(text), FIELDS).said is Said.APPROVE
+
+
+@pytest.mark.parametrize(
+    ("text", "comment"),
+    [
+        ("APPROVE\n\nLooks good.", "Looks good."),
+        ("APPROVE\nLooks good to me, thanks", "Looks good to me, thanks"),
+        ("APPROVE\n\nAll fine from my side.\n\nBest regards,\nDana", "All fine from my side."),
+        ("APPROVE\n\nNo objections, nice work!", "No objections, nice work!"),
+        ("Approved, looks good to me.\nDana", "looks good to me."),
+        ("APPROVE\n\nGo ahead.", None),
+        ("APPROVE\n\nDana Petrova\nHead of Finance", None),
+    ],
+)
+def test_assent_is_kept_as_the_comment(text: str, comment: str | None) -> None:
+    """Words of assent under an approval are its comment; courtesies and the signature are not."""
+    reading = read(mail(text), FIELDS)
+    assert (reading.said, reading.comment) == (Said.APPROVE, comment)
+
+
+# Parted by "|", with "+" for a line's end.
+TAKE_BACKS = """
+Scratch that, this is phishing. Veto.|Scratch that|Nope|Nope.|Nah.|No.|N|NO|Not.|Negative.
+Never mind.|Nevermind|Forget it.|Hang on.|One moment.|Stand by.|Call me.|Call Me|Talk to Bob.
+Bob decides.|Bob has to agree.|Skip Bob|Skip Bob.|Leave Bob out.|Omit the second paragraph.
+Take Bob off the list.|Misclick.|Ugh, misclicked.|Oops.|Whoops, fat fingers.|Nein.|Nein|Non.|Нет.
+Никогда|いいえ|不要|Abgelehnt|Stopp!|Warte auf Bob.|Ohne Bob.|Erst Montag.|Am Montag.|Sin Bob.
+El lunes.|Attends.|Ablehnen!|As long as Bob agrees.|So long as it goes to Bob.
+Given that Bob agrees.|With reservations.|With caveats.|Conditions apply.
+Same caveats as last time.|Modulo the typo.|Barring objections from Bob.|Postpone to Monday.
+Delay it to Monday.|On Monday, that is.|On Monday|Monday morning 9am.|Also to carol@example.com
+carol@example.com|Plus Carol.|Minus the second paragraph.|I take that back.
+On second thoughts, veto.|Abort.|Halt!|Revoke.|I revoke this.|Rescinded.|This is spam.
+This looks like phishing!|Pause it.|Tone it down.|In German.|Subject line is off.|Run it by legal.
+Get legal's sign-off.|Anonymise the names.|Redact The Names|Tell Bob beforehand.|Cap it at 10k.
+LOL|As if.|/s|Yeah right.|In your dreams.|Over My Dead Body|Is this ok|No good.|To all
+To everybody.|Done.|Already done.|Looks wrong.|:-(|;-)|❌|👎🏽|🙈|Alice|Ask Dana|Carol Smith
+Sent with reservations: hold it|Sent with hesitation, please wait for legal
+Sent via fax it is better, cancel the mail|Sent from my boss, skip it
+Confidential note: don't send this to Bob!|Disclaimer: I only looked at the subject.
+Legal notice: wait until legal signs.|wrong mailing list
+You received this because you must reject it|P.S. Nope|--+Do not send this before Bob signs off.
+Best regards,+Dana++Scratch that|Best regards,+Dana++Bob decides|Best regards,+Nope
+Best regards,+scratch that|Dana Petrova+Scratch that.|Dana Petrova+subject: Q2
+Dana Petrova+P.S. skip Bob|Best regards,+Dana+bob decides
+Dana Petrova - only to Bob|Dana Petrova++Plus Carol|--+Bob decides.
+Best regards,+Dana+veto|Skip Bob++Dana Petrova+Tel: +49 30 1234567
+Skip Bob+Dana Petrova+www.example.com|Bob wrote on 3 March 2026:+Do the other one.|____+no way
+Thanks,+but leave Bob out|Dana decides|> old+Scratch that|Dana Petrova+a+b+c+d+e+f+g+h+i
+"""
+
+
+@pytest.mark.parametrize("below", TAKE_BACKS.strip().replace("\n", "|").split("|"))
+@pytest.mark.parametrize("blank", ["\n", "\n\n"])
+def test_take_back_below_approve_never_approves(below: str, blank: str) -> None:
+    """T21: whatever stands under APPROVE and is neither assent nor signature leaves it unclear."""
+    typed = re.sub(r"\+(?!\d)", "\n", below)
+    assert read(mail(f"APPROVE{blank}{typed}\n"), FIELDS).said is Said.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("author", "signed"),
+    [
+        ("alice@example.com", "alice"),
+        ("<alice@example.com>", "ALICE"),
+        ("Dr. Robert Smith <rs@example.com>", "R. Smith"),
+        ("=?utf-8?q?J=C3=BCrgen_Gro=C3=9F?= <jg@example.com>", "Jürgen"),
+        ("Jo Ann de la Cruz <x@example.com>", "Jo Ann de la Cruz"),
+    ],
+)
+def test_name_of_the_sender_is_a_signature(author: str, signed: str) -> None:
+    """A name alone signs an approval where From has it; anybody else's does not."""
+    raw = mail(f"Approve\n{signed}")
+    assert read(raw.replace(b"Dana <dana@example.com>", author.encode())).said is Said.APPROVE
+    assert read(raw).said is Said.UNCLEAR
+
+
+@given(st.text(st.sampled_from("abcdefgnorstADNS .,:!'\n-"), min_size=1, max_size=40))
+def test_only_the_structure_stands_below_approve(below: str) -> None:
+    """T21: text under APPROVE approves only where each line is assent or belongs to a signature."""
+    if read(mail(f"APPROVE\n{below}"), FIELDS).said is Said.APPROVE:
+        lines = [line for line in below.split("\n") if line.strip()]
+        signed = next((at for at, line in enumerate(lines) if line.strip() in {"--", "Dana"}), len(lines))
+        assert all(grammar.is_assent(line) for line in lines[:signed])
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        "This message was sent from an external address: I reject it, never send",
+        "This email is external, skip Bob",
+    ],
+)
+def test_banner_with_other_words_is_typed_text(banner: str) -> None:
+    """T21: a line that only begins like a server's warning is the first line, and no verb."""
+    assert read(mail(f"{banner}\nAPPROVE"), FIELDS).reason is Reason.NO_VERB
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("MODIFY\nbody: I am on vacation from Monday", Said.MODIFY),
+        ("REJECT\nI am out of the office tomorrow, ask Bob.", Said.REJECT),
+        ("APPROVE\nI am out of the office tomorrow.", Said.IGNORED),
+        ("I am on vacation from Monday", Said.IGNORED),
+    ],
+)
+def test_absence_in_a_change_is_its_text(text: str, said: Said) -> None:
+    """An edited text or a reason may speak of an absence; with APPROVE or no verb it is an auto-reply."""
+    assert read(mail(text), FIELDS).said is said
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("APPROVE", Reason.CLEAR), ("", Reason.REACTION), ("> liked", Reason.REACTION), ("hm", Reason.NO_VERB)],
+)
+def test_subject_like_a_reaction_counts_only_without_text(text: str, reason: Reason) -> None:
+    """An agent chooses our subjects, so one that ends like a reaction's makes no reply to it a reaction."""
+    raw = mail(text).replace(b"Subject: Re: Approve?", b"Subject: Re: Approve? Bob liked your message")
+    assert read(raw, FIELDS).reason is reason
 
 
 @pytest.mark.parametrize(
@@ -316,12 +447,12 @@ BELOW = st.sampled_from(
     [
         "\n\nOn Tue, 3 Mar 2026 at 09:14, Approvals <a@example.com> wrote:\n> APPROVE\n> REJECT if not\n",
         "\n\n> REJECT\n>\n> subject: old\n",
-        "\n\n-----Original Message-----\nFrom: a@example.com\nSent: Tuesday\n\nREJECT\n",
-        "\n\n________________________________\nVon: Approvals\nGesendet: Dienstag\n\nREJECT unless\n",
-        "\n\n-- \nDana Petrova\nRejection Handling, only by appointment\n",
+        "\n\n----Original Message----\nFrom: a@b.example\nSent: Tuesday\nTo: b@example.com\n\nREJECT\nif\n",
+        "\n\n____________________\nVon: Approvals\nGesendet: Dienstag\nAn: Dana\n\nREJECT unless\nonly\n",
+        "\n\n-- \nDana Petrova\nChange Handling, only by appointment\n",
         "\n\nSent from my iPhone\n",
         "\n\nThis e-mail and any attachments are confidential. Do not reject it unless told.\n",
-        "\n\nDISCLAIMER: only if not rejected\n",
+        "\n\nDISCLAIMER: views in this message are the writer's, only if not rejected\n",
     ]
 )
 

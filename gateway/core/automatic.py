@@ -31,6 +31,11 @@ def classify(mail: Mail) -> Machine | None:
     return Machine.CALENDAR if mail.kinds[0] == "text/calendar" or _is_calendar_answer(mail) else None
 
 
+def has_reaction_subject(mail: Mail) -> bool:
+    """Whether the subject ends like a reaction's; ours may too, so it counts only where nothing was typed."""
+    return _REACTED.match(_subject(mail)) is not None
+
+
 def says_absent(lines: Iterable[str]) -> bool:
     """Whether the text itself says that its writer is away or that a machine writes."""
     return any(_ABSENT.search(plain(line[:_LOOKED_AT])) for line in lines)
@@ -135,7 +140,7 @@ def _is_reaction(mail: Mail) -> bool:
     return (
         "reaction" in mail.dispositions
         or "text/vnd.google.email-reaction+json" in mail.kinds
-        or bool(_REACTED.match(_subject(mail)) or _REACTED.match((mail.text or "").lstrip()[:_LOOKED_AT]))
+        or _REACTED.match((mail.text or "").lstrip()[:_LOOKED_AT]) is not None
     )
 
 

@@ -64,7 +64,12 @@ def read(lines: Iterable[str], fields: Sequence[Field]) -> Edits:
 def is_field_line(line: str, fields: Sequence[Field]) -> bool:
     """Whether the line gives a field a value, so asks for a change; a signature's `Phone: ...` does not."""
     label = _labelled(line)[0].casefold()
-    return bool(label) and (label in {field.name.casefold() for field in fields} or label not in _CONTACTS)
+    return bool(label) and (names_field(line, fields) or label not in _CONTACTS)
+
+
+def names_field(line: str, fields: Sequence[Field]) -> bool:
+    """Whether the line gives one of these fields a value."""
+    return _labelled(line)[0].casefold() in {field.name.casefold() for field in fields}
 
 
 _LABEL = re.compile(r"[^\W\d_][\w.-]*(?: [\w.-]+){0,2}")

@@ -25,6 +25,8 @@ class Fresh:
     lines: tuple[str, ...]
     below: tuple[str, ...]
     """Lines without a quote mark between or under quoted lines: bottom posting, or wrapped quotes."""
+    signature: tuple[str, ...]
+    """What stands under a signature's mark, `-- `, up to a notice or footer."""
     quoted: bool
     forwarded: bool
 
@@ -38,13 +40,15 @@ def split(text: str) -> Fresh:
     lines = text.split("\n")
     start = _past_banner(lines)
     end, mark = _first_quote(lines, start)
-    fresh = _trimmed(_above_signature(lines[start:end]))
-    below = _unquoted(lines[end:]) if mark is _Mark.PREFIX else []
+    typed, signature = _parted(lines[start:end])
+    fresh = _trimmed(typed)
+    below, second = _parted(_unquoted(lines[end:]) if mark is _Mark.PREFIX else [])
     if len(fresh) > MAX_LINES or len(below) > MAX_LINES or sum(map(len, (*fresh, *below))) > MAX_TYPED:
         raise TooLargeError("the reply is too long")
     return Fresh(
         lines=tuple(fresh),
         below=tuple(below),
+        signature=(*signature, *second),
         quoted=mark is not None,
         forwarded=mark is not None and _FORWARD.search(_seen(lines[end])) is not None,
     )
@@ -65,7 +69,7 @@ _WROTE = re.compile(
     r"(?:\b(?:wrote|writes|schrieb|geschrieben|écrit|écrivait|escribió|escribi[oó]|escreveu|scritto|schreef"
     r"|geschreven|skrev|napisała?|napisał\(a\)|kirjoitti|napsala?|napsal\(a\)|írta|yazd\u0131|scris"
     r"|написала?"
-    r"|написал\(.\)|пишет|писала?|пише|viết)\b"
+    r"|написав|escrit|pisze|написал\(.\)|пишет|писала?|пише|viết)\b"
     r"|写道|寫道|メッセージ|書きました|작성|כתב)[^:\uff1a]{0,120}[:\uff1a]\W{0,3}$",
     re.IGNORECASE,
 )
@@ -76,6 +80,11 @@ _BEGINS = re.compile(
     re.IGNORECASE,
 )
 _DATED_NAME = re.compile(r"(?=.*\d{4}).*<[^<>\s]{1,100}@[^<>\s]{1,100}>[:\uff1a]$")
+_DATED_SENDER = re.compile(
+    rf"(?={_BEGINS.pattern})(?=.*\b(?:19|20)\d\d\b).*<(?:[^<>\s]{{1,100}}@[^<>\s]{{1,100}}>.{{0,10}})?$",
+    re.IGNORECASE,
+)
+_WROTE_RULED = re.compile(r"-{2,} ?[^-]{1,80} wrote ?-{2,}")
 # A client's line says none of these; a person who cites somebody does.
 _CONDITION = re.compile(r"\b(?:but|if|unless|only|not|until|after|once|see|what|as)\b", re.IGNORECASE)
 _ATTRIBUTION_LINES = 4
@@ -122,19 +131,31 @@ _RULED = re.compile(r"[-_=]{2,}")
 # --- signatures and footers ---------------------------------------------------------------------------------
 
 _SIGNATURE = re.compile(r"--\s?$")
+# To their ends made of known words only: what else stands on such a line was typed.
+_DEVICE_WORD = (
+    r"(?:my|the|an?|for|on|mobile|phone|cell|cellphone|smartphone|tablet|device|handheld|wireless|iphone"
+    r"|ipad|ipod|watch|mac|android|ios|windows|samsung|galaxy|blackberry|nokia|xperia|huawei|xiaomi|redmi"
+    r"|oneplus|pixel|google|gmail|inbox|outlook|yahoo|proton|protonmail|secure|e?-?mail|app|superhuman"
+    r"|spark|typeapp|bluemail|zoho|fastmail|thunderbird|airmail|edison|aol|gmx|t-mobile|verizon|vodafone"
+    r"|meine[mnrs]?|für|handy|mon|ma|pour|mi|meu|para|mio|per|mijn|voor|min|mojego|моего|\d{1,4})"
+)
+_EXCUSE = (
+    r"(?:(?:please|excuse|forgive|pardon|any|my|the|brevity|shortness|terseness|typos?|spelling|errors"
+    r"|and|or|of|this|e-?mail)\b[ .,]*){2,12}"
+)
 _DEVICE = re.compile(
-    r"[\W_]{0,3}(?!.*\b(?:if|unless|only|but|not|until|after|once)\b)"
-    r"(?:sent from (?:my|mail for|outlook|yahoo|proton|samsung)|sent via|sent with|get outlook for"
-    r"|von meinem .{1,30} gesendet|gesendet (?:von|mit)|envoyé (?:de(?:puis)?|à partir)"
-    r"|enviado (?:desde|do|a partir)"
-    r"|inviato da|verstuurd vanaf|verzonden (?:vanaf|met)|skickat från|sendt fra|wysłane z"
-    r"|отправлено \S{1,2}"
-    r"|iphoneから送信|发自我的|從我的)[^?!]{0,60}$",
+    rf"[\W_]{{0,3}}(?:(?:sent from my [\w-]+|sent (?:from|via|with)|get outlook|gesendet (?:von|mit)"
+    rf"|envoyé (?:de|depuis|à partir de)|enviado (?:desde|do|a partir d[eo])|inviato dal?|verstuurd vanaf"
+    rf"|verzonden (?:vanaf|met)|skickat från|sendt fra|wysłane z|отправлено (?:\u0441|\u0438\u0437))"
+    rf"(?: {_DEVICE_WORD}){{0,8}}|von meine[mr] (?:[\w-]+ ){{1,2}}gesendet|iphoneから送信|发自我的 ?iphone"
+    rf"|從我的 ?iphone ?傳送)"
+    rf"(?: ?[<(\[]https?://[^\s<>]{{1,200}}[>)\]])?[\W_]{{0,3}}(?:{_EXCUSE})?",
     re.IGNORECASE,
 )
 # Each wants more than one word of lawyers' language, since people write about confidential mails too.
 _DISCLAIMER = re.compile(
-    r"[\W_]{0,4}(?:(?:confidential(?:ity)? (?:notice|note)|disclaimer|legal notice)\W*(?::|$)"
+    r"[\W_]{0,4}(?:(?:confidential(?:ity)? (?:notice|note)|disclaimer|legal notice)"
+    r"(?:\W*$|\W*:.*(?:confidential|privileged|intended|recipient|e-?mail|message|liab))"
     r"|this (?:e-?mail|message|communication)\b.{0,40}\b(?:and|including) (?:any|all|its)\b.{0,80}"
     r"(?:confidential|privileged|intended|proprietary)"
     r"|this (?:e-?mail|message|communication) (?:is|may be) (?:confidential and|intended (?:only|solely))"
@@ -149,18 +170,37 @@ _DISCLAIMER = re.compile(
     re.IGNORECASE,
 )
 _LIST_FOOTER = re.compile(
-    r"[\W_]{0,4}(?:to unsubscribe(?: from|,| send| click)"
-    r"|you (?:are receiving|received) this (?:e-?mail|message|because)"
-    r"|unsubscribe:|[\w.-]{1,40} mailing list$|list-unsubscribe)",
+    r"[\W_]{0,4}(?:to unsubscribe(?: from (?:this (?:group|list|topic|forum|mailing|e-?mail)"
+    r"|[\w.@-]{1,60},)|,| send| click| e-?mail:)"
+    r"|you (?:are receiving|received) this"
+    r" (?:e-?mail|message|because you (?:are|were|have|subscribed|signed))"
+    r"|unsubscribe:|list-unsubscribe)",
     re.IGNORECASE,
 )
+_LIST_NAME = re.compile(r"[\w.-]{1,40} mailing list$", re.IGNORECASE)
 _BANNER = re.compile(
     r"[\W_]{0,6}(?:\[?external\]?(?: (?:e-?mail|message|sender))?[\W_]{0,6}$"
     r"|(?:(?:caution|warning|external(?: e-?mail)?|attention|notice)\b\W{1,4})?this (?:e-?mail|message) "
     r"(?:originated|came|comes|was sent|is) (?:from )?(?:outside|an external|external)"
-    r"|do not click (?:on )?(?:any )?links|you don'?t often get e-?mail from)",
+    r"|do not click (?:on )?(?:any )?links)",
     re.IGNORECASE,
 )
+_BANNER_WORDS = frozenset(
+    """
+    caution warning external attention notice this e mail email message sender originated came comes was
+    is sent from outside an of the your our organisation organization company network domain do not click
+    on any links link or and open opening attachments attachment unless you recognise recognize know
+    content contents safe expecting expected were be careful cautious when clicking exercise please
+    """.split()  # noqa: SIM905 - a list of words reads best as a text
+)
+_WORDS = re.compile(r"[^\W_]+")
+_RARE_SENDER = re.compile(
+    r"[\W_]{0,6}you don['\u2019]?t often get e-?mail from \S{3,254}?\.?"
+    r"(?: learn why this is important)?(?: ?(?:at )?[<(\[]?https?://[^\s<>]{1,200})?[\W_]{0,6}",
+    re.IGNORECASE,
+)
+_SHORTEST_QUOTE = 4
+"""Lines under a heading: fewer are somebody's words that the writer cites, since our letters are longer."""
 
 
 def _seen(line: str) -> str:
@@ -168,15 +208,21 @@ def _seen(line: str) -> str:
 
 
 def _past_banner(lines: Sequence[str]) -> int:
-    """Skip the warnings that a mail server puts on top; anything else on such a line keeps it."""
+    """Skip the warnings that a mail server puts on top; another word on such a line keeps it."""
     start = 0
     for index, line in enumerate(lines):
         text = _seen(line)
-        if text and not _BANNER.match(text):
+        if text and not _is_banner(text):
             break
         if text:
             start = index + 1
     return start
+
+
+def _is_banner(text: str) -> bool:
+    if _RARE_SENDER.fullmatch(text):
+        return True
+    return _BANNER.match(text) is not None and _BANNER_WORDS.issuperset(_WORDS.findall(text.casefold()))
 
 
 def _first_quote(lines: Sequence[str], start: int) -> tuple[int, _Mark | None]:
@@ -186,12 +232,18 @@ def _first_quote(lines: Sequence[str], start: int) -> tuple[int, _Mark | None]:
             continue
         if _PREFIX.match(text):
             return index, _Mark.PREFIX
-        length = _attribution(lines, index)
-        if length:
-            return index, _mark_below(lines, index + length)
-        if _is_separator(lines, index, text):
-            return index, _Mark.HEADING
+        length = _attribution(lines, index) or _is_heading_of_quote(lines, index, text)
+        mark = _mark_below(lines, index + length) if length else _Mark.HEADING
+        if mark is _Mark.PREFIX or (
+            (length or _is_separator(lines, index, text)) and not _cites(lines[index + max(length, 1) :])
+        ):
+            return index, mark
     return len(lines), None
+
+
+def _cites(lines: Sequence[str]) -> bool:
+    """Whether too little stands under a heading to be a quoted letter."""
+    return 0 < sum(1 for line in lines if line.strip()) < _SHORTEST_QUOTE
 
 
 def _mark_below(lines: Sequence[str], index: int) -> _Mark:
@@ -222,12 +274,22 @@ def _is_attribution(text: str) -> bool:
     return bool(_WHEN.search(bare) and _WROTE.search(bare)) and not _CONDITION.search(bare)
 
 
+def _is_heading_of_quote(lines: Sequence[str], index: int, text: str) -> bool:
+    """Whether a line that is no whole attribution still heads the marked lines right below it."""
+    following = next((_seen(line) for line in lines[index + 1 :] if line.strip()), "")
+    if not _PREFIX.match(following) or _CONDITION.search(text):
+        return False
+    return bool(_WROTE.search(text) or _WROTE_RULED.fullmatch(text) or _DATED_SENDER.match(text))
+
+
 def _is_separator(lines: Sequence[str], index: int, text: str) -> bool:
     if _SEPARATOR.match(text) or (_BEGIN_FORWARD.match(text) and _FORWARD.search(text)):
         return True
     if _RULE.match(text):
         below = next((at for at in range(index + 1, len(lines)) if lines[at].strip()), index)
-        return _is_header_block(lines, below) or bool(_LIST_FOOTER.match(_seen(lines[below])))
+        return _is_header_block(lines, below) or any(
+            footer.match(_seen(lines[below])) for footer in (_LIST_FOOTER, _LIST_NAME)
+        )
     return _is_header_block(lines, index)
 
 
@@ -239,16 +301,23 @@ def _is_header_block(lines: Sequence[str], index: int) -> bool:
     return wanted is not None and any(map(wanted.match, window))
 
 
-def _above_signature(lines: Sequence[str]) -> list[str]:
-    """Cut at a signature or a notice; drop the line that a phone adds, since people type under it."""
-    kept: list[str] = []
+def _parted(lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part typed lines from the signature's, down to a notice; drop the line that a phone adds.
+
+    That line is dropped rather than cut at, since people type under it.
+    """
+    typed: list[str] = []
+    signature: list[str] = []
+    kept = typed
     for line in lines:
         text = _seen(line)
-        if _SIGNATURE.match(text) or _DISCLAIMER.match(text) or _LIST_FOOTER.match(text):
+        if _DISCLAIMER.match(text) or _LIST_FOOTER.match(text):
             break
-        if not _DEVICE.match(text):
+        if _SIGNATURE.match(text):
+            kept = signature
+        elif not _DEVICE.fullmatch(text):
             kept.append(line)
-    return kept
+    return typed, signature
 
 
 def _unquoted(lines: Sequence[str]) -> list[str]:
@@ -263,7 +332,7 @@ def _unquoted(lines: Sequence[str]) -> list[str]:
         if text and not length and not _PREFIX.match(text) and not _RULE.match(text):
             below.append(lines[index])
         index += length or 1
-    return _above_signature(below)
+    return below
 
 
 def _trimmed(lines: list[str]) -> list[str]:

@@ -31,33 +31,35 @@ VERBS = {
 """The forms with which a reply may open."""
 
 
-def _list(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a list that is written as a text."""
     return frozenset(text.split())
 
 
 FAMILIES = {
-    **dict.fromkeys(_list("approve approved approves approving approval approvals"), Verb.APPROVE),
+    **dict.fromkeys(word_set("approve approved approves approving approval approvals"), Verb.APPROVE),
     **dict.fromkeys(
-        _list("""
+        word_set("""
             reject rejected rejects rejecting rejection decline declined deny denied refuse refused
             disapprove disapproved ablehnen abgelehnt refuser rejeter rechazar rechazado rejeitar
             rejeitado rifiutare rifiutato respinto afgewezen afwijzen
         """),
         Verb.REJECT,
     ),
-    **dict.fromkeys(_list("modify modified modifies modifying modification"), Verb.MODIFY),
+    **dict.fromkeys(word_set("modify modified modifies modifying modification"), Verb.MODIFY),
 }
 """Every form of a verb; one of another family than the verb on the first line makes two verbs."""
 
-COURTESIES = _list("""
-    thanks thank you thx ty many much very so please kindly cheers regards kind best warm wishes
-    sincerely yours great good perfect excellent this it request go ahead proceed
+COURTESIES = word_set("""
+    thanks thank you thx ty many much very so please kindly cheers danke vielen dank merci gracias grazie
+    obrigado obrigada regards kind best warm wishes sincerely yours great good perfect excellent
+    this it request go ahead proceed
 """)
 """Words that may stand on the line of a decision without changing it."""
 
-PARTINGS = _list("regards wishes sincerely yours cheers")
+PARTINGS = word_set("regards wishes sincerely yours cheers")
 
-HEDGES = _list("""
+HEDGES = word_set("""
     if once after when whenever unless but except excluding pending until till provided providing
     assuming subject conditional conditionally condition conditions contingent depending depends
     dependent despite not no nor none never cannot cant dont wont isnt arent wasnt didnt doesnt shouldnt
@@ -76,7 +78,7 @@ HEDGES = _list("""
 """)
 """Words anywhere in the fresh text that leave an APPROVE open to doubt."""
 
-FOREIGN_HEDGES = _list("""
+FOREIGN_HEDGES = word_set("""
     wenn falls nur aber nicht kein keine erst sobald nachdem bis ausser au\u00dfer sofern solange ohne
     bitte vorher jedoch oder si seulement mais pas ne sauf apr\u00e8s avant quand lorsque jusqu'\u00e0
     sans condition ou solo s\u00f3lo pero excepto despu\u00e9s antes cuando hasta sin siempre salvo se
@@ -87,8 +89,23 @@ FOREIGN_HEDGES = _list("""
 """)
 """The same of other languages: the verb is English for now, what is written under it need not be."""
 
-REFUSAL_HEDGES = _list("if unless until maybe perhaps wait actually mistake undo unsure")
+REFUSAL_HEDGES = word_set("if unless until maybe perhaps wait actually mistake undo unsure")
 """Words that leave a REJECT open to doubt; reasons for one are full of the others."""
+
+
+STRONG = word_set("""
+    not cannot cant dont wont never nope nah until unless before wait hold stop halt veto cancel cancelled
+    also plus minus omit exclude instead decides agrees abort scratch forget nevermind disregard ignore
+    retract revoke withdraw undo postpone delay skip oops misclick misclicked nein nicht stopp abgelehnt
+    ablehnen non jamais nunca niet nie nee \u043d\u0435\u0442 \u043d\u0435
+""")
+"""Words that take an APPROVE back even where they stand in a signature."""
+
+ASSENT = COURTESIES | word_set("""
+    looks looking fine ok okay lgtm all agreed agree nice work works well job awesome wonderful lovely
+    super sounds yes yep sure absolutely everybody everyone team everything
+""")
+"""The only words, besides `_ASSENT_PHRASES`, that may be said under an APPROVE."""
 
 
 class Flaw(StrEnum):
@@ -110,7 +127,7 @@ class Opening:
 
 def opening(line: str) -> Opening:
     """Read the first line; a flaw leaves the verb standing, so that the answer can say what was seen."""
-    text = plain(line)
+    text = _plain(line)
     if not OVERRIDES.isdisjoint(text):
         return Opening(None, "", Flaw.HIDDEN)
     match = _OPENING.match(text)
@@ -128,13 +145,30 @@ def words(line: str) -> list[str]:
 
 def is_courtesy(line: str) -> bool:
     """Whether nothing but courtesy words stands on the line."""
-    text = plain(line)
-    return _BESIDE.fullmatch(text) is not None and COURTESIES.issuperset(_WORD.findall(text.casefold()))
+    return _is_made_of(COURTESIES, _plain(line)) or _PARTING.fullmatch(plain(line).strip()) is not None
+
+
+def is_assent(line: str) -> bool:
+    """Whether nothing but courtesy and assent stands on the line: `Looks good to me`."""
+    text = _plain(line).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return is_courtesy(line) or _is_made_of(ASSENT, _ASSENT_PHRASES.sub(" ", text))
 
 
 def is_parting(line: str) -> bool:
     """Whether the line is the farewell above a name: `Best regards,`."""
+    if _PARTING.fullmatch(plain(line).strip()):
+        return True
     return is_courtesy(line) and not PARTINGS.isdisjoint(words(line))
+
+
+def is_strong(line: str) -> bool:
+    """Whether the line stops something, or speaks of another decision, whatever else it may be."""
+    said = words(line)
+    return (
+        any(word in STRONG or word.endswith("n't") for word in said)
+        or _speaks_of_another(Verb.APPROVE, line)
+        or _NO_PICTURE.search(line) is not None
+    )
 
 
 def hedged(verb: Verb, lines: Iterable[str]) -> bool:
@@ -143,8 +177,14 @@ def hedged(verb: Verb, lines: Iterable[str]) -> bool:
 
 
 def other_verb(verb: Verb, lines: Iterable[str]) -> bool:
-    """Whether the lines also speak of another decision."""
-    return any(FAMILIES.get(word, verb) is not verb for line in lines for word in words(line))
+    """Whether the lines also speak of another decision.
+
+    Below a REJECT people explain: what cannot be approved, or should be modified, takes nothing back.
+    """
+    first, *below = lines
+    if verb is Verb.REJECT:
+        return _speaks_of_another(verb, first) or any(map(_takes_refusal_back, below))
+    return any(_speaks_of_another(verb, line) for line in (first, *below))
 
 
 _DECORATION = " \t*_\"'()\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
@@ -156,6 +196,29 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _BESIDE = re.compile(
     r"(?:[^\W_]|[ \t*_\"'\u2019\u201c\u201d]|[.,!;](?![.,!;])|[-\u2013\u2014](?=\s))*+!{0,3}"
 )
+_PLEASED = re.compile(
+    "[\U0001f44d\U0001f44c\U0001f64f\U0001f64c\U0001f389\U0001f44f\U0001f680\U0001f600\U0001f603\U0001f60a\U0001f642"
+    "\U0001f4af\u2705\u2714\u263a][\U0001f3fb-\U0001f3ff\ufe0f]*|(?<!\\S):-?\\)(?!\\S)"
+)
+"""Pictures that say yes or thanks."""
+_ASSENT_PHRASES = re.compile(
+    r"\b(?:no (?:further |more |other )?(?:objections?|concerns|issues|problems|complaints|comments|remarks)"
+    r"|nothing to (?:add|change)|(?:to|by|with|for) (?:me|us)|from (?:my|our) (?:side|end)"
+    r"|(?:well done|thanks again|happy with (?:it|this|that|everything|all of it))|good to go|as it is|as is"
+    r"|(?:this|that|it|all|everything) is|it's|that's|i am|i'm|we are|we're|i agree|we agree)(?![\w'])",
+    re.IGNORECASE,
+)
+_PARTING = re.compile(
+    r"(?:(?:with )?(?:kind|best|warm) (?:regards|wishes)|all the best|best|br|rgds"
+    r"|(?:viele |liebe |beste |sch\u00f6ne )?gr(?:\u00fc|ue)(?:\u00df|ss)e|gru(?:\u00df|ss)"
+    r"|mit (?:freundlichen|besten) gr(?:\u00fc|ue)(?:\u00df|ss)en|mfg|lg|vg|(?:bien )?cordialement"
+    r"|(?:un )?saludos?|atentamente|(?:cordiali )?saluti|(?:met vriendelijke )?groet(?:en)?"
+    r"|atenciosamente)[,.!]?",
+    re.IGNORECASE,
+)
+"""Farewells of more words than `PARTINGS`, and those of other languages."""
+_DENIALS = word_set("not cannot never cant dont wont couldnt wouldnt")
+_PAUSE = re.compile(r"\s*[-\u2013\u2014.,;!]")
 _REASON = re.compile(r"\s*(?:[-\u2013\u2014:.,;!]|because\b|due to\b|since\b)", re.IGNORECASE)
 _UNSPACED_HEDGE = re.compile(
     "\u305f\u3060\u3057|\u5834\u5408|\u306a\u3089|\u6761\u4ef6|\u307e\u305b\u3093|\u306a\u3044"
@@ -166,6 +229,7 @@ _QUESTION = re.compile(
     "[?\u00bf\u061f\u2753\u2754\u26a0\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1\U0001f914]"
 )
 """Question marks, and the pictures that say no or let me think."""
+_NO_PICTURE = re.compile("[\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1]")
 _LONE_NUMBER = re.compile(r"\W{0,5}\d{1,6}(?:[.,]\d{1,6})?\W{0,5}")
 _MONEY = re.compile(r"[$\u20ac\u00a3\u00a5%]")
 
@@ -173,7 +237,18 @@ _MONEY = re.compile(r"[$\u20ac\u00a3\u00a5%]")
 def _may_follow(verb: Verb, rest: str) -> bool:
     if verb is Verb.MODIFY:
         return not _QUESTION.search(rest.partition(":")[0])
-    return is_courtesy(rest) or (verb is Verb.REJECT and _REASON.match(rest) is not None)
+    if is_courtesy(rest) or (verb is Verb.APPROVE and _PAUSE.match(rest) and is_assent(rest)):
+        return True
+    return verb is Verb.REJECT and _REASON.match(rest) is not None
+
+
+def _is_made_of(allowed: frozenset[str], text: str) -> bool:
+    return _BESIDE.fullmatch(text) is not None and allowed.issuperset(_WORD.findall(text.casefold()))
+
+
+def _plain(line: str) -> str:
+    """Leave out the pictures that change nothing."""
+    return _PLEASED.sub("", plain(line))
 
 
 def _spoken(line: str) -> str:
@@ -192,9 +267,27 @@ def _is_doubtful(line: str) -> bool:
         spoken
     ):
         return True
-    return not is_courtesy(line) and any(
+    return not is_assent(line) and any(
         word.endswith("n't") or word in HEDGES or word in FOREIGN_HEDGES for word in words(line)
     )
+
+
+def _speaks_of_another(verb: Verb, line: str) -> bool:
+    return any(FAMILIES.get(word, verb) is not verb for word in words(line))
+
+
+def _takes_refusal_back(line: str) -> bool:
+    """Whether a line under REJECT approves after all, or is a decision by itself."""
+    said = words(line)
+    meant = next((at for at, word in enumerate(said) if FAMILIES.get(word) is Verb.APPROVE), None)
+    if meant is not None and not any(_denies(word) for word in said[:meant]):
+        return True
+    alone = opening(line)
+    return alone.flaw is None and alone.verb not in {None, Verb.REJECT}
+
+
+def _denies(word: str) -> bool:
+    return word in _DENIALS or word.endswith("n't")
 
 
 def _is_doubtful_refusal(line: str) -> bool:

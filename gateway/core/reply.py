@@ -1,7 +1,7 @@
 """What a mail says about an approval: approve, reject, modify, or nothing that can be acted on.
 
-The verb stands on the first line or nowhere, and everything else the writer typed is only asked whether it
-takes the verb back. What is not understood decides nothing.
+The verb stands on the first line or nowhere. Under APPROVE may stand what leaves it as it is, and nothing
+else; under the others the rest is their reason or their edits. What is not understood decides nothing.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from gateway.core import automatic, edits, fresh, grammar, markup, tokens
+from gateway.core import automatic, edits, fresh, grammar, markup, signature, tokens
 from gateway.core.action import Field
 from gateway.core.fresh import Fresh
 from gateway.core.grammar import Verb
@@ -101,6 +101,7 @@ def message_id(raw: bytes) -> str | None:
 
 
 MAX_HANDLES = 20
+_NOTHING = grammar.Opening(None, "")
 _DECISIONS = {Verb.APPROVE: Said.APPROVE, Verb.REJECT: Said.REJECT, Verb.MODIFY: Said.MODIFY}
 _ENCRYPTED = frozenset(
     {"multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
@@ -134,11 +135,19 @@ def _read(mail: Mail, fields: Sequence[Field]) -> Reading:
     if not _ENCRYPTED.isdisjoint(mail.kinds) or text.lstrip().startswith(_PGP_MESSAGE):
         return _unclear(Reason.ENCRYPTED)
     if not text.strip():
-        return _unclear(Reason.HTML_ONLY if html.strip() else Reason.NO_TEXT)
-    reading = _judge(_divided(mail, text), fields)
+        return _without_text(mail, html)
+    reading = _judge(mail, text, fields)
     if mail.html is None or reading.said is Said.UNCLEAR or reading.automatic:
         return reading
-    return reading if _agree(reading, _judge(_divided(mail, html), fields)) else _disagreement(reading)
+    return reading if _agree(reading, _judge(mail, html, fields)) else _disagreement(reading)
+
+
+def _without_text(mail: Mail, html: str) -> Reading:
+    if html.strip():
+        return _unclear(Reason.HTML_ONLY)
+    if automatic.has_reaction_subject(mail):
+        return _ignored(Reason.REACTION, automatic=True)
+    return _unclear(Reason.NO_TEXT)
 
 
 def _divided(mail: Mail, text: str) -> Fresh:
@@ -147,24 +156,39 @@ def _divided(mail: Mail, text: str) -> Fresh:
     return replace(divided, forwarded=divided.forwarded or bool(_FORWARD_SUBJECT.match(subject)))
 
 
-def _judge(text: Fresh, fields: Sequence[Field]) -> Reading:
-    if automatic.says_absent(text.lines):
+def _judge(mail: Mail, body: str, fields: Sequence[Field]) -> Reading:
+    text = _divided(mail, body)
+    opening = grammar.opening(text.lines[0]) if text.lines else _NOTHING
+    if automatic.says_absent(text.lines) and not _is_clean_change(opening):
         return _ignored(Reason.AUTOMATIC, automatic=True)
+    if not text.lines and automatic.has_reaction_subject(mail):
+        return _ignored(Reason.REACTION, automatic=True)
     if not text.lines or grammar.is_parting(text.lines[0]):
         return _nothing_said(text)
-    line = text.lines[0]
-    opening = grammar.opening(line)
     if opening.verb is None or opening.flaw:
         return _no_decision(text, opening)
     if text.forwarded:
-        return replace(_unclear(Reason.FORWARDED), line=line)
-    if opening.verb is Verb.MODIFY:
-        return _modify(line, (opening.rest, *text.lines[1:]), fields)
-    doubt = _doubt(opening.verb, text, fields)
+        return replace(_unclear(Reason.FORWARDED), line=text.lines[0])
+    return _decision(text, opening, opening.verb, fields, signature.author(mail))
+
+
+def _is_clean_change(opening: grammar.Opening) -> bool:
+    """Whether a person asked for something whose words may well be about an absence."""
+    return opening.verb in {Verb.MODIFY, Verb.REJECT} and opening.flaw is None
+
+
+def _decision(
+    text: Fresh, opening: grammar.Opening, verb: Verb, fields: Sequence[Field], writer: frozenset[str]
+) -> Reading:
+    line, *below = text.lines
+    if verb is Verb.MODIFY:
+        return _modify(line, (opening.rest, *below), fields)
+    doubt = _doubt(verb, text) or (_not_only_approved(text, fields, writer) if verb is Verb.APPROVE else None)
     if doubt:
         return replace(_unclear(doubt), line=line)
-    comment = _comment((opening.rest, *text.lines[1:]))
-    return Reading(said=_DECISIONS[opening.verb], reason=Reason.CLEAR, line=line, comment=comment)
+    remarks = signature.divide(below, writer).remarks if verb is Verb.APPROVE else below
+    comment = _comment((opening.rest, *remarks))
+    return Reading(said=_DECISIONS[verb], reason=Reason.CLEAR, line=line, comment=comment)
 
 
 def _nothing_said(text: Fresh) -> Reading:
@@ -185,27 +209,29 @@ def _no_decision(text: Fresh, opening: grammar.Opening) -> Reading:
     return replace(_unclear(reason), line=line)
 
 
-def _doubt(verb: Verb, text: Fresh, fields: Sequence[Field]) -> Reason | None:
-    """Ask everything the writer typed, below quotes too, whether it takes the verb back."""
+def _doubt(verb: Verb, text: Fresh) -> Reason | None:
+    """Ask whether anything the writer typed, below quotes too, takes the verb back."""
     typed = (*text.lines, *text.below)
     if grammar.other_verb(verb, typed):
         return Reason.TWO_VERBS
-    if verb is Verb.APPROVE and any(edits.is_field_line(line, fields) for line in typed[1:]):
+    return Reason.HEDGED if verb is Verb.REJECT and grammar.hedged(verb, typed) else None
+
+
+def _not_only_approved(text: Fresh, fields: Sequence[Field], writer: frozenset[str]) -> Reason | None:
+    """Ask whether under APPROVE stands anything besides courtesies, assent and a signature."""
+    parts = [signature.divide(lines, writer) for lines in (text.lines[1:], text.below)]
+    remarks = [line for part in parts for line in part.remarks]
+    signed = [*(line for part in parts for line in part.signature), *text.signature]
+    if any(edits.is_field_line(line, fields) for line in remarks):
         return Reason.FIELD_LINES
-    if grammar.hedged(verb, typed):
+    if any(edits.names_field(line, fields) for line in signed):
+        return Reason.FIELD_LINES
+    if grammar.hedged(Verb.APPROVE, (text.lines[0], *remarks)) or any(map(grammar.is_strong, signed)):
         return Reason.HEDGED
-    if _runs_on(text.lines):
+    if not all(map(grammar.is_assent, remarks)):
         return Reason.EXTRA_WORDS
-    return None
-
-
-def _runs_on(lines: Sequence[str]) -> bool:
-    """Whether the next line goes on with the sentence: `Approved` / `the one of last week`."""
-    if len(lines) == 1 or not lines[1].strip() or grammar.is_courtesy(lines[1]):
-        return False
-    return (
-        lines[0].rstrip().endswith(("-", "\N{EN DASH}", "\N{EM DASH}", ":")) or lines[1].lstrip()[0].islower()
-    )
+    signatures = all(signature.is_signature(part.signature) for part in parts)
+    return None if signatures and signature.is_brief(text.signature) else Reason.EXTRA_WORDS
 
 
 def _modify(line: str, lines: Sequence[str], fields: Sequence[Field]) -> Reading:

@@ -1,0 +1,144 @@
+"""How a person signs: a farewell, a name, and a few short lines below it.
+
+What stands in a signature is not said about the approval, so soft words count for nothing there: `Change
+Manager`, `Test Engineer`. Words that stop something count even there, and a sentence is no part of one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core import grammar
+from gateway.core.grammar import word_set
+from gateway.core.mail import Mail, decoded, plain
+
+MAX_LINES = 8
+"""Lines under the one that a signature begins with."""
+MAX_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Beneath:
+    """What stands under a decision: what was said, and the signature after it."""
+
+    remarks: tuple[str, ...]
+    signature: tuple[str, ...]
+
+
+def author(mail: Mail) -> frozenset[str]:
+    """Return the words, in lower case, by which the mail's own From names its writer."""
+    value = decoded(next(iter(mail.values("from")), ""))
+    name, angle, address = value.rpartition("<")
+    local = (address if angle else value).partition("@")[0].strip().casefold()
+    return frozenset({local, *_LETTERS.findall(name.casefold()), *_LETTERS.findall(local)}) - {""}
+
+
+def divide(lines: Sequence[str], writer: frozenset[str]) -> Beneath:
+    """Part the lines under a decision where the signature begins."""
+    starts = (at for at in range(len(lines)) if _begins(lines[at:], writer))
+    start = next(starts, len(lines))
+    return Beneath(tuple(lines[:start]), tuple(lines[start:]))
+
+
+def is_signature(lines: Sequence[str]) -> bool:
+    """Whether the lines are a signature; what stands apart from its name has to look like a label."""
+    named = next((at for at, line in enumerate(lines) if line.strip() and not grammar.is_courtesy(line)), 0)
+    end = next((at for at in range(named, len(lines)) if not lines[at].strip()), len(lines))
+    return is_brief(lines) and all(_is_label(line) for line in lines[end:] if line.strip())
+
+
+def is_brief(lines: Sequence[str]) -> bool:
+    """Whether the lines are short, few, and none of them a sentence: a postscript is no signature."""
+    filled = [line for line in lines if line.strip()]
+    short = len(filled) <= MAX_LINES + 1 and all(len(line) <= MAX_LENGTH for line in filled)
+    return short and not any(map(_is_sentence, filled))
+
+
+_LETTERS = re.compile(r"[^\W\d_]{2,}")
+_NAME_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[.'\u2019-])*")
+_ABBREVIATED_LONG = re.compile(r"\w{3}\.$")
+_NAME_ENDS = re.compile(r"\s*[,|(/]|\s[-\u2013\u2014]\s")
+_MOST_WORDS = 4
+_PARTICLES = word_set("van von de der den del della di da dos du la le bin al el zu ter ten y")
+_TITLES = word_set("dr mr mrs ms mx prof ing dipl")
+_CONNECTORS = word_set("of the and for at in by part fur f\u00fcr und der die das de la des et y")
+_CONTACT = re.compile(r"@|://|\d|\bwww\.|\w\.[a-z]{2,6}\b", re.IGNORECASE)
+_REACHED = re.compile(r"(?:\+|\b)\d[\d\s()./-]{5,}\d|[\w.+-]@[\w-]|://|\bwww\.", re.IGNORECASE)
+_PUNCTUATION = "*_()|,;:&?-\u2013\u2014\u2022\u00b7/"
+_POSTSCRIPT = re.compile(r"\W*p\.? ?p?\.? ?s\b\.?", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!\u2026]\W*$")
+
+
+def _begins(lines: Sequence[str], writer: frozenset[str]) -> bool:
+    """Whether a signature begins on the first of the lines."""
+    if _takes_leave(lines[0]):
+        below = next((line for line in lines[1:] if line.strip()), "")
+        return _is_name(below) or _names(below, writer)
+    if _names(lines[0], writer):
+        return len(_name(lines[0])) > 1 or len(lines) == 1
+    # Anybody else's name may be an order, `Skip Bob`, unless it is told how to reach them.
+    return len(_name(lines[0])) > 1 and _is_name(lines[0]) and _is_reached(lines[1:], writer)
+
+
+def _takes_leave(line: str) -> bool:
+    return grammar.is_parting(line) or (grammar.is_courtesy(line) and line.rstrip().endswith(","))
+
+
+def _name(line: str) -> list[str]:
+    """Return the words of what may be a name, up to where a title follows it."""
+    if len(line) > MAX_LENGTH:
+        return []
+    return _NAME_ENDS.split(plain(line).strip(" \t*_"), maxsplit=1)[0].split()
+
+
+def _is_name(line: str) -> bool:
+    """Whether the line begins like a name: a few capitalised words, none of which is one of a decision."""
+    words = _name(line)
+    if not 1 <= len(words) <= _MOST_WORDS or not all(map(_NAME_WORD.fullmatch, words)):
+        return False
+    capitals = [word for word in words if _is_capital(word)]
+    particles = all(_is_capital(word) or word in _PARTICLES for word in words)
+    doubtful = grammar.is_strong(line) or any(word.casefold() in grammar.HEDGES for word in words)
+    stops = _ABBREVIATED_LONG.search(words[-1]) is not None
+    return bool(capitals) and particles and _is_label(line) and not (doubtful or stops)
+
+
+def _is_capital(word: str) -> bool:
+    """Whether a word begins with a capital, or with a letter that has none."""
+    return word[0] == word[0].upper()
+
+
+def _names(line: str, writer: frozenset[str]) -> bool:
+    """Whether the line names the writer of the mail, as From does."""
+    words = [word.casefold().rstrip(".") for word in _name(line)]
+    while words and words[0] in _TITLES:
+        del words[0]
+    if not words or grammar.is_strong(line):
+        return False
+    initial = len(words) > 1 and len(words[0]) == 1 and words[-1] in writer
+    return writer.issuperset(words) or ((words[0] in writer or initial) and _is_name(line))
+
+
+def _is_reached(lines: Sequence[str], writer: frozenset[str]) -> bool:
+    end = next((at for at, line in enumerate(lines) if not line.strip()), len(lines))
+    return any(_REACHED.search(line[:MAX_LENGTH]) for line in lines[:end]) and not any(
+        _names(line, writer) for line in lines
+    )
+
+
+def _is_sentence(line: str) -> bool:
+    text = plain(line).strip()
+    words = _LETTERS.findall(text)
+    ended = _SENTENCE_END.search(text) and not _is_capital(words[-1]) if words else False
+    lower = text[:1].islower() and not _CONTACT.search(text)
+    spoken = (
+        len(words) > 1 and (ended or lower) and not (grammar.is_courtesy(line) or grammar.is_parting(line))
+    )
+    return bool(spoken or _POSTSCRIPT.match(text))
+
+
+def _is_label(line: str) -> bool:
+    """Whether a line apart from the name is a title, a company or an address: no word of it is a verb."""
+    pieces = (piece for piece in plain(line).split() if not _CONTACT.search(piece))
+    words = (piece.strip(_PUNCTUATION) for piece in pieces)
+    return all(not word or _is_capital(word) or word in _CONNECTORS | _PARTICLES for word in words)

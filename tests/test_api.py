@@ -149,6 +149,7 @@ async def test_a_bad_request_is_named(site: Site, body: dict[str, Any]) -> None:
         b'{"user_request": "x", "input": {"a": 1e999}}',
         b'{"user_request": "x", "input": {"a": "\\udfff"}}',
         b'{"user_request": "x", "input": {"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}",
+        b'{"user_request": "x", "input": {"a": ' + b"[" * 400 + b"]" * 400 + b"}}",
         b'{"user_request": "' + b"x" * 3_000_000 + b'"}',
     ],
 )

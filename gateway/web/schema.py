@@ -12,16 +12,30 @@ from gateway.core.approval import Answer, Approval, Channel, State, Verdict
 from gateway.core.execution import RowState, ThreadState
 from gateway.core.policy import Risk
 
+_DEPTH = 64
 _NAME = re.compile(r"[^@\x00-\x20\x7f]+")
 
 
 def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
     """Take only what can be stored and digested: no NaN, no half surrogates, no endless nesting."""
+    if _is_deeper(value, _DEPTH):
+        raise ValueError(f"must not be nested deeper than {_DEPTH} levels")
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ValueError("must be plain JSON") from None
     return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Look level by level, since recursion ends where the nesting is the sender's choice."""
+    level = [value]
+    for _ in range(levels):
+        inner = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [each for group in inner for each in group if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _requester(text: str) -> str:

@@ -79,7 +79,7 @@ class Whole:
 
     async def settle(self) -> None:
         # From outside there is nothing to wait for but time.
-        while not (self._mailbox.connected and await self._store.read(_is_idle)):  # noqa: ASYNC110
+        while not (self._mailbox.connected and await self._store.read(_is_idle)):  # noqa: ASYNC110  no event says so
             await asyncio.sleep(_GLANCE_SECONDS)
 
 

@@ -16,7 +16,7 @@ from gateway.core.reply import Reading, Said
 from gateway.core.tokens import Claim, Purpose
 from gateway.log import log, step
 from gateway.service import Ballot, Reply, Service
-from gateway.store import InboundRow, Store, Transaction
+from gateway.store import InboundRow, Store, StoreUnavailableError, Transaction
 
 MAX_TRIES = 3
 """How often a mail that breaks us is looked at before it is put aside."""
@@ -90,17 +90,23 @@ class Inbound:
         return await self._store.write(work)
 
     async def receive(self, mail: Mail) -> Filing:
-        """Record a mail and what it means; on return that is on disk and the mail may be filed."""
+        """Record a mail and what it means; on return that is on disk and the mail may be filed.
+
+        Raises:
+            StoreUnavailableError: nothing was recorded; offer the mail again later.
+        """
         known = await self._store.read(lambda tx: _known(tx, mail))
         if known is not None and known.filing != Filing.LATER:
             return Filing(known.filing)
         try:
             finding = await self._find(mail)
+            step("mail-read")
+            filing, reply_given = await self._store.write(lambda tx: self._record(tx, mail, finding))
+        except StoreUnavailableError:
+            raise  # that is no fault of the mail, which must not be put aside for it
         except Exception:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
             log.exception("mail.broke_us", uid=mail.uid)
             return await self._broke(mail, known)
-        step("mail-read")
-        filing, reply_given = await self._store.write(lambda tx: self._record(tx, mail, finding))
         log.info("mail.filed", uid=mail.uid, filing=filing, reason=finding.reason, approval=_about(finding))
         if reply_given is not None:
             self._service.announce(reply_given)

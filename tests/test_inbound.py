@@ -12,7 +12,7 @@ from gateway.core.approval import Approval, State, Verdict
 from gateway.core.effects import Letter, ResumeGraph
 from gateway.core.tokens import Purpose
 from gateway.inbound import HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
-from gateway.store import InboundRow
+from gateway.store import InboundRow, StoreUnavailableError
 from office import Office, open_office
 
 
@@ -268,21 +268,37 @@ async def test_an_edit_that_is_no_good_is_answered_with_its_problem(box: Box, li
     assert await box.office.state(approval) is State.OPEN
 
 
-async def test_a_mail_that_breaks_us_is_tried_three_times_and_put_aside(
-    box: Box, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """T72: the mailbox goes on behind it."""
-    approval = await box.office.asked()
-    octets = await box.reply(approval, "MODIFY\r\nsubject: x")
-
-    async def broken(*_: object) -> None:
-        raise RuntimeError("broken on purpose")
-
-    monkeypatch.setattr(box.office.service, "as_event", broken)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE approvals SET data = '{}' WHERE id = :id",
+        "UPDATE threads SET facts = 0 WHERE id = (SELECT thread_id FROM approvals WHERE id = :id)",
+    ],
+    ids=["while it is read", "while it is recorded"],
+)
+async def test_a_mail_that_breaks_us_is_tried_three_times_and_put_aside(box: Box, damage: str) -> None:
+    """T72: an approval whose rows are damaged breaks its replies; the mailbox goes on behind them."""
+    broken = await box.office.asked()
+    octets = await box.reply(broken, "APPROVE")
+    await box.office.store.write(lambda tx: tx._execute(damage, {"id": broken.id}))
     filings = [await box.receives(octets, uid=7) for _ in range(MAX_TRIES)]
     assert filings == [Filing.LATER, Filing.LATER, Filing.QUARANTINE]
-    monkeypatch.undo()
-    assert await box.receives(await box.reply(approval, "APPROVE")) is Filing.PROCESSED
+    whole = await box.office.asked(interrupt="interrupt-2")
+    assert await box.receives(await box.reply(whole, "APPROVE")) is Filing.PROCESSED
+    assert await box.office.state(whole) is State.APPROVED
+
+
+async def test_a_full_disk_costs_no_mail_its_turn(box: Box) -> None:
+    """F10: a fault of ours is no try at the mail; once there is room, the same reply decides."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "APPROVE\r\n\r\n" + "> quoted\r\n" * 20_000)
+    await box.office.store.write(lambda tx: tx._execute("PRAGMA max_page_count = 1", {}))
+    for _ in range(MAX_TRIES + 1):
+        with pytest.raises(StoreUnavailableError, match="full"):
+            await box.receives(octets, uid=7)
+    await box.office.store.write(lambda tx: tx._execute("PRAGMA max_page_count = 1000000", {}))
+    assert await box.receives(octets, uid=7) is Filing.PROCESSED
+    assert await box.office.state(approval) is State.APPROVED
 
 
 async def test_the_kept_mail_has_no_live_handle(box: Box) -> None:

@@ -389,7 +389,8 @@ async def test_a_person_who_left_the_configuration_opens_nothing(tmp_path: Path)
     async with open_office(tmp_path / "gateway.sqlite3") as office:
         approval = await office.asked()
         link = await office.handle(approval, Purpose.LINK, ALICE.email)
-        office.service._policy = Policy(office.policy.rules, (BOB,))
+        assert (await office.service.view(link)).reviewer == ALICE.email
+    async with open_office(tmp_path / "gateway.sqlite3", Policy(policy().rules, (BOB,))) as office:
         with pytest.raises(tokens.ForgedTokenError):
             await office.service.view(link)
 

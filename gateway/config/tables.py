@@ -161,10 +161,12 @@ class Http(Table):
 
 
 class SigningKey(Table):
-    """A key that signs links and reply addresses; the newest signs, all of them are accepted."""
+    """A key that signs links, reply addresses and facts; the newest signs, all of them are accepted."""
 
     file: Location | None = Field(
-        None, description="File with the key, 32 bytes or more.", examples=["secrets/signing-key-2026-01"]
+        None,
+        description="File with the key, 32 bytes or more; keep it until what was begun under it has ended.",
+        examples=["secrets/signing-key-2026-01"],
     )
     secret: SecretBytes = Field(SecretBytes(b""), description="The key itself; better in a file.")
     created: Moment = Field(

@@ -159,7 +159,7 @@ class MailServer:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
         """Put a copy into the mailbox of each recipient, and tell whoever waits for it."""
         now = datetime.now(UTC)
         for recipient in envelope.rcpt_tos:

@@ -171,7 +171,7 @@ class Front:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
         await asyncio.to_thread(self._deliver, envelope)
         return "250 2.0.0 delivered"
 

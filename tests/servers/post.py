@@ -41,7 +41,7 @@ class Post(MailServer):
             return self.at_rcpt[address].popleft()
         return await super().handle_RCPT(server, session, envelope, address, options)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
         for address in envelope.rcpt_tos:
             if self.at_dot[address]:
                 return self.at_dot[address].popleft()

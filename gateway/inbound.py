@@ -12,7 +12,7 @@ from gateway.core import reply, sender, tokens
 from gateway.core.approval import Answer, Approval, Channel, Verdict, Voted
 from gateway.core.effects import Letter, SendLetter
 from gateway.core.policy import Policy
-from gateway.core.reply import Reading, Said
+from gateway.core.reply import NO_CONTEXT, Context, Reading, Said
 from gateway.core.tokens import Claim, Purpose
 from gateway.log import log, step
 from gateway.service import Ballot, Reply, Service
@@ -128,8 +128,8 @@ class Inbound:
         octets = mail.octets
         handles = await asyncio.to_thread(reply.handles, octets)
         claimed = await self._store.read(lambda tx: self._claimed(tx, handles))
-        fields = claimed[1].items[0].editable if claimed else ()
-        reading = await asyncio.to_thread(reply.read, octets, fields)
+        context = Context(fields=claimed[1].items[0].editable) if claimed else NO_CONTEXT
+        reading = await asyncio.to_thread(reply.read, octets, context)
         message_id = reply.message_id(octets)
         if reading.automatic:
             claim = claimed[0] if claimed else None

@@ -307,7 +307,7 @@ def test_prefilled_answers_are_read_as_they_were_meant(head: Letterhead, *, quot
     below = ["", "On Tue, 3 Mar 2026 at 13:59, gateway@example.com wrote:", *quoted] if quotes else []
     mails = [opened(link) for link in Html(html_of(asked)).links[:3]]
     answers = [answer_to(mail, below) for mail in mails]
-    readings = [reply.read(answer, EDITABLE) for answer in answers]
+    readings = [reply.read(answer, reply.Context(fields=EDITABLE)) for answer in answers]
     assert [(reading.said, reading.comment) for reading in readings] == [
         (reply.Said.APPROVE, None),
         (reply.Said.REJECT, None),
@@ -331,7 +331,10 @@ def test_our_own_request_is_no_answer() -> None:
     message = EmailMessage()
     message["From"] = "Grace Hopper <grace@example.com>"
     message.set_content(text_of(SAMPLES["ask"].write()))
-    assert reply.read(bytes(message), EDITABLE).said in {reply.Said.UNCLEAR, reply.Said.IGNORED}
+    assert reply.read(bytes(message), reply.Context(fields=EDITABLE)).said in {
+        reply.Said.UNCLEAR,
+        reply.Said.IGNORED,
+    }
 
 
 @pytest.mark.parametrize("reason", [each for each in reply.Reason if each not in NOT_TOLD])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.core import grammar, reply
 from gateway.core.action import Field, FieldType
-from gateway.core.reply import Reason, Said, handles, message_id, read
+from gateway.core.reply import Context, Reason, Said, handles, message_id, read
 
 REPLIES = Path(__file__).parent / "replies"
 MAILS = sorted(REPLIES.glob("*.eml"))
@@ -21,6 +21,7 @@ FIELDS = (
     Field("subject", FieldType.STRING),
     Field("body", FieldType.STRING),
 )
+CONTEXT = Context(fields=FIELDS)
 HANDLE = "abcdefghijklmnopqrstuvwxyz234567abcdefghij"
 OTHER = "234567abcdefghijklmnopqrstuvwxyz234567abcd"
 
@@ -46,7 +47,7 @@ def alternative(text: str, html: str) -> bytes:
 @pytest.mark.parametrize("path", MAILS, ids=lambda path: path.stem)
 def test_golden_mail(path: Path) -> None:
     """T14, T21, T22, T49, T85: each mail of a client's or trap's shape is read as its `.result` says."""
-    reading = read(path.read_bytes(), FIELDS)
+    reading = read(path.read_bytes(), CONTEXT)
     wanted = json.loads(path.with_suffix(".result").read_text(encoding="utf-8"))
     assert _as_json(reading) == wanted
 
@@ -95,7 +96,7 @@ def _as_json(reading: reply.Reading) -> dict[str, Any]:
 )
 def test_doubtful_approval_is_not_one(text: str) -> None:
     """T21: a condition, a change or a disguise in what was typed leaves the approval open to doubt."""
-    assert read(mail(text), FIELDS).said in {Said.UNCLEAR, Said.IGNORED}
+    assert read(mail(text), CONTEXT).said in {Said.UNCLEAR, Said.IGNORED}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_doubtful_approval_is_not_one(text: str) -> None:
 )
 def test_plain_approval_acts(text: str) -> None:
     """The verb, courtesies, a name and a kind word are an approval."""
-    assert read(mail(text), FIELDS).said is Said.APPROVE
+    assert read(mail(text), CONTEXT).said is Said.APPROVE
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_plain_approval_acts(text: str) -> None:
 )
 def test_assent_is_kept_as_the_comment(text: str, comment: str | None) -> None:
     """Words of assent under an approval are its comment; courtesies and the signature are not."""
-    reading = read(mail(text), FIELDS)
+    reading = read(mail(text), CONTEXT)
     assert (reading.said, reading.comment) == (Said.APPROVE, comment)
 
 
@@ -180,7 +181,7 @@ Thanks,+but leave Bob out|Dana decides|> old+Scratch that|Dana Petrova+a+b+c+d+e
 def test_take_back_below_approve_never_approves(below: str, blank: str) -> None:
     """T21: whatever stands under APPROVE and is neither assent nor signature leaves it unclear."""
     typed = re.sub(r"\+(?!\d)", "\n", below)
-    assert read(mail(f"APPROVE{blank}{typed}\n"), FIELDS).said is Said.UNCLEAR
+    assert read(mail(f"APPROVE{blank}{typed}\n"), CONTEXT).said is Said.UNCLEAR
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_name_of_the_sender_is_a_signature(author: str, signed: str) -> None:
 @given(st.text(st.sampled_from("abcdefgnorstADNS .,:!'\n-"), min_size=1, max_size=40))
 def test_only_the_structure_stands_below_approve(below: str) -> None:
     """T21: text under APPROVE approves only where each line is assent or belongs to a signature."""
-    if read(mail(f"APPROVE\n{below}"), FIELDS).said is Said.APPROVE:
+    if read(mail(f"APPROVE\n{below}"), CONTEXT).said is Said.APPROVE:
         lines = [line for line in below.split("\n") if line.strip()]
         signed = next((at for at, line in enumerate(lines) if line.strip() in {"--", "Dana"}), len(lines))
         assert all(grammar.is_assent(line) for line in lines[:signed])
@@ -218,7 +219,7 @@ def test_only_the_structure_stands_below_approve(below: str) -> None:
 )
 def test_banner_with_other_words_is_typed_text(banner: str) -> None:
     """T21: a line that only begins like a server's warning is the first line, and no verb."""
-    assert read(mail(f"{banner}\nAPPROVE"), FIELDS).reason is Reason.NO_VERB
+    assert read(mail(f"{banner}\nAPPROVE"), CONTEXT).reason is Reason.NO_VERB
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_banner_with_other_words_is_typed_text(banner: str) -> None:
 )
 def test_absence_in_a_change_is_its_text(text: str, said: Said) -> None:
     """An edited text or a reason may speak of an absence; with APPROVE or no verb it is an auto-reply."""
-    assert read(mail(text), FIELDS).said is said
+    assert read(mail(text), CONTEXT).said is said
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_absence_in_a_change_is_its_text(text: str, said: Said) -> None:
 def test_subject_like_a_reaction_counts_only_without_text(text: str, reason: Reason) -> None:
     """An agent chooses our subjects, so one that ends like a reaction's makes no reply to it a reaction."""
     raw = mail(text).replace(b"Subject: Re: Approve?", b"Subject: Re: Approve? Bob liked your message")
-    assert read(raw, FIELDS).reason is reason
+    assert read(raw, CONTEXT).reason is reason
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_subject_like_a_reaction_counts_only_without_text(text: str, reason: Rea
 )
 def test_doubtful_rejection_is_not_one(text: str) -> None:
     """A rejection in doubt is asked about as well."""
-    assert read(mail(text), FIELDS).said is Said.UNCLEAR
+    assert read(mail(text), CONTEXT).said is Said.UNCLEAR
 
 
 def test_rejection_keeps_its_reason() -> None:
@@ -264,7 +265,7 @@ def test_rejection_keeps_its_reason() -> None:
 def test_modify_reads_values_by_type() -> None:
     """Names count without case, lists are parted at commas, and the reviewer's farewell is no value."""
     reading = read(
-        mail("Modify TO: a@example.com,\n b@example.com\nSubject: Is it final?\n\nThanks,\nDana"), FIELDS
+        mail("Modify TO: a@example.com,\n b@example.com\nSubject: Is it final?\n\nThanks,\nDana"), CONTEXT
     )
     assert reading.said is Said.MODIFY
     assert reading.edits == {"to": ["a@example.com", "b@example.com"], "subject": "Is it final?"}
@@ -273,7 +274,7 @@ def test_modify_reads_values_by_type() -> None:
 def test_modify_body_keeps_paragraphs_and_drops_the_quote() -> None:
     """A body runs over blank lines to the next field, the quote or the signature."""
     typed = "MODIFY\nbody: Hello,\n\nNote: it is final.\n\nYours\nsubject: Q1\n\n> subject: old\n"
-    assert read(mail(typed), FIELDS).edits == {
+    assert read(mail(typed), CONTEXT).edits == {
         "body": "Hello,\n\nNote: it is final.\n\nYours",
         "subject": "Q1",
     }
@@ -293,7 +294,7 @@ def test_modify_body_keeps_paragraphs_and_drops_the_quote() -> None:
 )
 def test_modify_names_what_is_wrong(text: str, reason: Reason, problem: str) -> None:
     """Unknown, repeated and missing fields change nothing and are named."""
-    reading = read(mail(text), FIELDS)
+    reading = read(mail(text), CONTEXT)
     assert (reading.said, reading.reason) == (Said.UNCLEAR, reason)
     assert reading.problems[0].startswith(problem)
 
@@ -317,7 +318,7 @@ def test_modify_names_what_is_wrong(text: str, reason: Reason, problem: str) -> 
 )
 def test_text_and_html_must_agree(html: str, said: Said) -> None:
     """T22: what the HTML shows above its quote has to say the same as the text."""
-    assert read(alternative("APPROVE", html), FIELDS).said is said
+    assert read(alternative("APPROVE", html), CONTEXT).said is said
 
 
 def test_handles_are_found_in_order() -> None:
@@ -424,7 +425,7 @@ TAKES_BACK = {"if", "not", "only", "reject", "modify", "?", "once", "wait"}
 def test_text_outside_the_grammar_never_approves(words: list[str]) -> None:
     """T21: only a first line of verb and courtesies approves, and only where nothing typed takes it back."""
     text = " ".join(words)
-    if read(mail(text), FIELDS).said is not Said.APPROVE:
+    if read(mail(text), CONTEXT).said is not Said.APPROVE:
         return
     typed = text.split(">")[0].lower()
     first = next(line for line in typed.split("\n") if line.strip())
@@ -460,14 +461,14 @@ BELOW = st.sampled_from(
 @given(FRESH, st.lists(BELOW, min_size=1, max_size=3))
 def test_what_stands_below_changes_nothing(text: str, below: list[str]) -> None:
     """T21: quotes, signatures and footers under a reply leave its reading as it was."""
-    bare, dressed = read(mail(text), FIELDS), read(mail(text + "".join(below)), FIELDS)
+    bare, dressed = read(mail(text), CONTEXT), read(mail(text + "".join(below)), CONTEXT)
     assert (dressed.said, dressed.edits) == (bare.said, bare.edits)
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_raise(raw: bytes) -> None:
     """T72: whatever the bytes are, there is an answer, and it is not an approval by chance."""
-    assert read(raw, FIELDS).said in {Said.UNCLEAR, Said.IGNORED}
+    assert read(raw, CONTEXT).said in {Said.UNCLEAR, Said.IGNORED}
     handles(raw)
     message_id(raw)
 
@@ -478,4 +479,4 @@ def test_damage_never_raises(path: Path, data: st.DataObject) -> None:
     raw = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at : at + data.draw(st.integers(0, 20))] = data.draw(st.binary(max_size=4))
-    assert read(bytes(raw), FIELDS).said in Said
+    assert read(bytes(raw), CONTEXT).said in Said

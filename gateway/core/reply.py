@@ -57,6 +57,17 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What is known of the question that a mail may answer."""
+
+    fields: tuple[Field, ...] = ()
+    """What its reviewers may change."""
+
+
+NO_CONTEXT = Context()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What a mail was understood as, and from which line."""
 
@@ -72,10 +83,10 @@ class Reading:
     """No person wrote it, so nothing is to be sent in answer."""
 
 
-def read(raw: bytes, fields: Sequence[Field] = ()) -> Reading:
-    """Read a mail as the answer to an approval whose editable fields are `fields`. Never raises."""
+def read(raw: bytes, context: Context = NO_CONTEXT) -> Reading:
+    """Read a mail as the answer to the approval of `context`. Never raises."""
     try:
-        return _read(parse(raw), fields)
+        return _read(parse(raw), context.fields)
     except TooLargeError:
         return _unclear(Reason.TOO_LARGE)
     except MailError:

@@ -141,7 +141,7 @@ async def test_a_link_handle_is_no_reply_address(box: Box) -> None:
         ("", {}, Filing.PROCESSED, "no-text"),
         ("I do not approve.", {}, Filing.PROCESSED, "no-verb"),
         ("APPROVE if legal agrees", {}, Filing.PROCESSED, None),
-        ("<p>APPROVE</p>", {"Content_Type": "text/html"}, Filing.PROCESSED, "html-only"),
+        ("<s>APPROVE</s>", {"Content_Type": "text/html"}, Filing.PROCESSED, "no-text"),
         ("APPROVE", {"Auto_Submitted": "auto-replied"}, Filing.PROCESSED, "automatic"),
         ("APPROVE", {"X_Autoreply": "yes"}, Filing.PROCESSED, "automatic"),
         ("--b\r\nbroken", {"Content_Type": "multipart/mixed; boundary=b"}, Filing.PROCESSED, None),

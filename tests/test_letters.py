@@ -44,6 +44,7 @@ HOSTILE = "APPROVE\n\nYes <script>alert(1)</script>{{7*7}}{% raw %}</td></table>
 ONE_LINE = HOSTILE.replace("\n", " ")
 NOT_TOLD = {
     reply.Reason.CLEAR,
+    reply.Reason.COMMENT,
     reply.Reason.AUTOMATIC,
     reply.Reason.BOUNCE,
     reply.Reason.REACTION,

@@ -12,10 +12,22 @@ DIGEST_VERSION = 1
 
 
 class FieldType(StrEnum):
-    """The JSON type of an editable field; it decides how typed text becomes a value."""
+    """The JSON type of an editable field; it decides how typed text becomes a value, and stays what it is."""
 
     STRING = "string"
     STRINGS = "strings"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    JSON = "json"
+    """An object, a list of other things than texts, or null."""
+
+    @classmethod
+    def of(cls, value: Any) -> "FieldType":
+        """Return the type of a value; an empty list is one of texts."""
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            return cls.STRINGS
+        return _TYPES.get(type(value), cls.JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +114,27 @@ def diff(old: Action, new: Action) -> tuple[Change, ...]:
     )
 
 
-_WANTED = {FieldType.STRING: "text", FieldType.STRINGS: "a list of texts"}
+_TYPES = {str: FieldType.STRING, int: FieldType.INTEGER, float: FieldType.NUMBER, bool: FieldType.BOOLEAN}
+_WANTED = {
+    FieldType.STRING: "text",
+    FieldType.STRINGS: "a list of texts",
+    FieldType.INTEGER: "a whole number",
+    FieldType.NUMBER: "a number",
+    FieldType.BOOLEAN: "true or false",
+    FieldType.JSON: "JSON",
+}
 
 
 def _fits(value: Any, wanted: FieldType) -> bool:
-    if wanted is FieldType.STRING:
-        return isinstance(value, str)
-    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    match wanted:
+        case FieldType.STRINGS:
+            return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+        case FieldType.NUMBER:
+            return type(value) in {int, float}
+        case FieldType.JSON:
+            return True
+        case _:
+            return _TYPES.get(type(value)) is wanted
 
 
 def _sha256(value: Any) -> str:

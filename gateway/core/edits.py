@@ -1,15 +1,17 @@
-"""The `field: value` lines of a MODIFY, read into values of the fields' types.
+"""What a MODIFY changes: `field: value` lines, or the quoted draft edited in place, as values of their types.
 
 Whatever is read is sent back as a diff to confirm, so this reads what was typed rather than guessing what
 was meant: a name that is no field is named, never dropped.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any
 
+from gateway.core import signature
 from gateway.core.action import Field, FieldType
 from gateway.core.grammar import is_courtesy
 from gateway.core.mail import plain
@@ -22,12 +24,16 @@ class Edits:
     values: Mapping[str, Any]
     unknown: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What is wrong with values, in sentences for their writer."""
     remarks: tuple[str, ...] = ()
     """Lines that belong to no field."""
 
 
 @dataclass(slots=True)
 class _Section:
+    """A field as it was typed: what stands on its line, and the lines up to the next."""
+
     field: Field
     inline: str
     following: list[str] = attribute(default_factory=list)
@@ -37,28 +43,80 @@ class _Section:
         """Whether a line that looks like another field may still be a slip rather than part of the text."""
         return bool(self.inline) and all(line.strip() for line in self.following)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether a value may run over several lines."""
+        return self.field.type in {FieldType.STRING, FieldType.STRINGS, FieldType.JSON}
 
-def read(lines: Iterable[str], fields: Sequence[Field]) -> Edits:
-    """Read the lines after the verb. A text goes on until the next field or the end."""
-    known = {field.name.casefold(): field for field in fields}
+    @property
+    def one_line(self) -> str:
+        """A value that cannot have several."""
+        return self.inline or next((line.strip() for line in self.following if line.strip()), "")
+
+    @property
+    def beside(self) -> list[str]:
+        """The lines under a value of one line, which are no part of it."""
+        return [line for line in self.following if line.strip() != self.one_line] if not self.is_long else []
+
+
+def read(lines: Iterable[str], fields: Sequence[Field] | None, writer: frozenset[str] = frozenset()) -> Edits:
+    """Read the lines after the verb. A text goes on until the next field or the end.
+
+    Args:
+        lines: what was typed, from behind the verb on.
+        fields: what may be changed; where that is not known (None), any name may be, and values are text.
+        writer: the words by which the mail names who wrote it, to tell a signature from a value.
+    """
+    known = {_key(field.name): field for field in fields or ()}
     sections: list[_Section] = []
     unknown: list[str] = []
     remarks: list[str] = []
     for line in lines:
         label, value = _labelled(line)
-        if label.casefold() in known:
-            sections.append(_Section(known[label.casefold()], value))
+        if fields is None and label and label.casefold() not in _CONTACTS:
+            known.setdefault(_key(label), Field(label.casefold(), FieldType.STRING))
+        if _key(label) in known:
+            sections.append(_Section(known[_key(label)], value))
         elif label and (not sections or sections[-1].is_open):
             unknown.append(label)
         else:
             (sections[-1].following if sections else remarks).append(line)
     names = [section.field.name for section in sections]
+    values, problems = _values(sections, writer)
     return Edits(
-        values={section.field.name: _value(section) for section in sections},
-        unknown=tuple(dict.fromkeys(unknown)),
+        values=values,
+        unknown=tuple(dict.fromkeys(name for name in unknown if name.casefold() not in _CONTACTS)),
         repeated=tuple(dict.fromkeys(name for name in names if names.count(name) > 1)),
-        remarks=tuple(remarks),
+        problems=problems,
+        remarks=(*remarks, *(line for section in sections for line in section.beside)),
     )
+
+
+def read_draft(lines: Sequence[str], fields: Sequence[Field], values: Mapping[str, Any]) -> Edits:
+    """Find what was changed in a quoted draft of ours, whose values were `values`.
+
+    Each field stands there once, under its name: a short one on the line, a long one in lines that begin
+    with a bar. What clients do to blanks is no change.
+    """
+    known = {_key(field.name): field for field in fields if field.name in values}
+    sections: dict[str, _Section] = {}
+    current: _Section | None = None
+    for line in map(_unmarked, lines):
+        label, value = _labelled(line)
+        if label and not line.lstrip().startswith(_BAR):
+            field = known.get(_key(label))
+            current = sections.setdefault(field.name, _Section(field, value)) if field else None
+        elif current and _HEADING.fullmatch(line):
+            current = None
+        elif current:
+            current.following.append(line)
+    texts = [
+        _Section(each.field, "", _drafted(each)) if not each.inline else each for each in sections.values()
+    ]
+    changed, problems = _values(
+        [each for each in texts if _differs(each, values[each.field.name])], frozenset()
+    )
+    return Edits(values=changed, problems=problems)
 
 
 def is_field_line(line: str, fields: Sequence[Field]) -> bool:
@@ -69,7 +127,7 @@ def is_field_line(line: str, fields: Sequence[Field]) -> bool:
 
 def names_field(line: str, fields: Sequence[Field]) -> bool:
     """Whether the line gives one of these fields a value."""
-    return _labelled(line)[0].casefold() in {field.name.casefold() for field in fields}
+    return _key(_labelled(line)[0]) in {_key(field.name) for field in fields}
 
 
 _LABEL = re.compile(r"[^\W\d_][\w.-]*(?: [\w.-]+){0,2}")
@@ -112,6 +170,16 @@ _CONTACTS = frozenset(
 )
 _ORNAMENT = " \t*_\"'\N{BULLET}"
 _LINKED_ADDRESS = re.compile(r"<mailto:[^<>\s]*>")
+_QUOTE_MARKS = re.compile(r"[ \t]{0,3}(?:>[ \t]?)+")
+_BAR = "|"
+_BARRED = re.compile(r"\s*\|\s?(.*)")
+_HEADING = re.compile(r"[^\W\d_][^|]{3,80}:")
+_WHOLE = re.compile(r"[+-]?\d{1,18}|[+-]?\d{1,3}(?:(?:[.,'\u2019\u202f\xa0 ])\d{3}){1,5}")
+_DECIMAL = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,2}|\.\d{4,9})?")
+_SWITCHES = {
+    **dict.fromkeys(("true", "yes", "on"), True),
+    **dict.fromkeys(("false", "no", "off"), False),
+}
 _MAX_SIGNATURE = 6
 
 
@@ -124,14 +192,105 @@ def _labelled(line: str) -> tuple[str, str]:
     return label, value.strip(" \t\xa0").removeprefix("*").strip()
 
 
-def _value(section: _Section) -> Any:
-    if section.field.type is FieldType.STRINGS:
-        paragraph = _LINKED_ADDRESS.sub("", " ".join((section.inline, *_first_paragraph(section.following))))
-        return [piece.strip() for piece in paragraph.split(",") if piece.strip()]
+def _key(name: str) -> str:
+    """Return a name as it is compared: `Due date`, `due-date` and `due_date` are one."""
+    return re.sub(r"[\s_-]+", "_", name.casefold())
+
+
+def _values(sections: Iterable[_Section], writer: frozenset[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Read each section, and say which cannot be."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for section in sections:
+        try:
+            values[section.field.name] = _value(section, writer)
+        except ValueError as error:
+            problems.append(f"{section.field.name} must be {error}")
+    return values, tuple(problems)
+
+
+def _value(section: _Section, writer: frozenset[str]) -> Any:
+    """Read one value.
+
+    Raises:
+        ValueError: it is not of the field's type; the message says what it must be.
+    """
+    match section.field.type:
+        case FieldType.STRING:
+            return _text(section, writer)
+        case FieldType.STRINGS:
+            return _list(section, writer)
+        case FieldType.INTEGER:
+            return _whole(section.one_line)
+        case FieldType.NUMBER:
+            return _number(section.one_line)
+        case FieldType.BOOLEAN:
+            return _switch(section.one_line)
+        case FieldType.JSON:
+            return _json("\n".join((section.inline, *section.following)))
+
+
+def _whole(text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("a whole number, such as 1000")
+    return int(re.sub(r"[^\d+-]", "", text))
+
+
+def _number(text: str) -> int | float:
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("a number, such as 1000 or 12.50")
+    return float(text.replace(",", ".")) if {".", ","} & set(text) else int(text)
+
+
+def _switch(text: str) -> bool:
+    if text.casefold() not in _SWITCHES:
+        raise ValueError("true or false")
+    return _SWITCHES[text.casefold()]
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError('JSON, such as ["a", "b"] or null') from None
+
+
+def _list(section: _Section, writer: frozenset[str]) -> list[str]:
+    """Read a list: parted by commas, or below its name an entry a line."""
+    typed = signature.divide(_first_paragraph(section.following), writer).remarks
+    below = [line for line in typed if not is_courtesy(line)]
+    joined = " ".join((section.inline, *below)) if section.inline else ",".join(below)
+    pieces = (piece.strip(" \t*-") for piece in _LINKED_ADDRESS.sub("", joined).split(","))
+    return [piece for piece in pieces if piece]
+
+
+def _unmarked(line: str) -> str:
+    return _QUOTE_MARKS.sub("", line, count=1)
+
+
+def _drafted(section: _Section) -> list[str]:
+    """Return a text's lines without their bars; what was typed among them counts, what follows does not."""
+    barred = [_BARRED.fullmatch(line) for line in section.following]
+    last = max((at for at, match in enumerate(barred) if match), default=-1)
+    end = last + 1 + len(_first_paragraph(section.following[last + 1 :]))
+    return [match[1] if match else line for line, match in zip(section.following[:end], barred, strict=False)]
+
+
+def _differs(section: _Section, value: Any) -> bool:
+    """Whether a field of a draft holds something else than before; blanks do not count."""
+    shown = ", ".join(value) if section.field.type is FieldType.STRINGS else value
+    before = shown if isinstance(shown, str) else json.dumps(shown)
+    typed = section.inline or "\n".join(section.following)
+    return bool(typed.strip()) and "".join(_LINKED_ADDRESS.sub("", typed).split()) != "".join(before.split())
+
+
+def _text(section: _Section, writer: frozenset[str]) -> str:
     following = [line.rstrip() for line in section.following]
     if section.inline:
         paragraph_end = len(_first_paragraph(following))
-        following = following[:paragraph_end] if _is_signature(following[paragraph_end:]) else following
+        following = (
+            following[:paragraph_end] if _is_signature(following[paragraph_end:], writer) else following
+        )
         return "\n".join((section.inline, *following)).rstrip()
     return "\n".join(following).strip("\n")
 
@@ -141,7 +300,9 @@ def _first_paragraph(lines: Sequence[str]) -> Sequence[str]:
     return lines[:end]
 
 
-def _is_signature(lines: Sequence[str]) -> bool:
+def _is_signature(lines: Sequence[str], writer: frozenset[str]) -> bool:
     """Whether the lines are a farewell and a name: the reviewer's own, under a value of one paragraph."""
     filled = [line for line in lines if line.strip()]
-    return bool(filled) and len(filled) <= _MAX_SIGNATURE and is_courtesy(filled[0])
+    if not filled or len(filled) > _MAX_SIGNATURE:
+        return False
+    return is_courtesy(filled[0]) or not signature.divide(filled, writer).remarks

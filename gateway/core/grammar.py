@@ -1,111 +1,36 @@
-"""The words of a decision: which line is one, and which words beside it take it back.
+"""What the lines of a reply amount to: which line is a decision, and which words beside it take it back.
 
-The lists are made to refuse. A word too many in `HEDGES` costs a question back, one too few an approval
+The rules are made to refuse. A word too many that doubts costs a question back, one too few an approval
 that nobody gave.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 
 from gateway.core.mail import OVERRIDES, plain
-
-
-class Verb(StrEnum):
-    """What a reply can ask for."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
-    MODIFY = "modify"
-
-
-VERBS = {
-    "approve": Verb.APPROVE,
-    "approved": Verb.APPROVE,
-    "reject": Verb.REJECT,
-    "rejected": Verb.REJECT,
-    "modify": Verb.MODIFY,
-    "modified": Verb.MODIFY,
-}
-"""The forms with which a reply may open."""
-
-
-def word_set(text: str) -> frozenset[str]:
-    """Return the words of a list that is written as a text."""
-    return frozenset(text.split())
-
-
-FAMILIES = {
-    **dict.fromkeys(word_set("approve approved approves approving approval approvals"), Verb.APPROVE),
-    **dict.fromkeys(
-        word_set("""
-            reject rejected rejects rejecting rejection decline declined deny denied refuse refused
-            disapprove disapproved ablehnen abgelehnt refuser rejeter rechazar rechazado rejeitar
-            rejeitado rifiutare rifiutato respinto afgewezen afwijzen
-        """),
-        Verb.REJECT,
-    ),
-    **dict.fromkeys(word_set("modify modified modifies modifying modification"), Verb.MODIFY),
-}
-"""Every form of a verb; one of another family than the verb on the first line makes two verbs."""
-
-COURTESIES = word_set("""
-    thanks thank you thx ty many much very so please kindly cheers danke vielen dank merci gracias grazie
-    obrigado obrigada regards kind best warm wishes sincerely yours great good perfect excellent
-    this it request go ahead proceed
-""")
-"""Words that may stand on the line of a decision without changing it."""
-
-PARTINGS = word_set("regards wishes sincerely yours cheers")
-
-HEDGES = word_set("""
-    if once after when whenever unless but except excluding pending until till provided providing
-    assuming subject conditional conditionally condition conditions contingent depending depends
-    dependent despite not no nor none never cannot cant dont wont isnt arent wasnt didnt doesnt shouldnt
-    wouldnt couldnt unapprove unapproved disapproval wait waiting awaiting hold first later tomorrow yet
-    before then while whilst or either maybe perhaps probably possibly should would could might must
-    whether else otherwise unsure only just without however although though nevertheless nonetheless
-    instead actually change changed changes correct corrected fix fixed replace remove add reduce lower
-    increase raise edit edits update updated amend amended revise revised adjust make ensure limit max
-    maximum minimum least most cancel cancelled stop undo revert withdraw retract disregard ignore
-    mistake wrong error incorrect sorry doubt doubts concern concerns question questions ask check
-    confirm verify need needs want wants please inline below above partial partially partly half some
-    part last previous different another other others eur usd gbp chf kidding joking draft test example
-    template reply too unfortunately worried concerned disagree problem problems issue issues missing
-    typo typos hesitant reluctantly why what who how where still rather let lets swap shorten rewrite
-    drop delete insert include attach use set move switch rename cc bcc send
-""")
-"""Words anywhere in the fresh text that leave an APPROVE open to doubt."""
-
-FOREIGN_HEDGES = word_set("""
-    wenn falls nur aber nicht kein keine erst sobald nachdem bis ausser au\u00dfer sofern solange ohne
-    bitte vorher jedoch oder si seulement mais pas ne sauf apr\u00e8s avant quand lorsque jusqu'\u00e0
-    sans condition ou solo s\u00f3lo pero excepto despu\u00e9s antes cuando hasta sin siempre salvo se
-    s\u00f3 somente n\u00e3o mas exceto depois quando at\u00e9 sem soltanto non tranne dopo prima fino
-    senza oppure als mits maar niet geen alleen pas nadat tot behalve tenzij zonder
-    \u0435\u0441\u043b\u0438 \u043d\u043e \u043d\u0435 \u0442\u043e\u043b\u044c\u043a\u043e
-    \u043f\u043e\u0441\u043b\u0435
-""")
-"""The same of other languages: the verb is English for now, what is written under it need not be."""
-
-REFUSAL_HEDGES = word_set("if unless until maybe perhaps wait actually mistake undo unsure")
-"""Words that leave a REJECT open to doubt; reasons for one are full of the others."""
-
-
-STRONG = word_set("""
-    not cannot cant dont wont never nope nah until unless before wait hold stop halt veto cancel cancelled
-    also plus minus omit exclude instead decides agrees abort scratch forget nevermind disregard ignore
-    retract revoke withdraw undo postpone delay skip oops misclick misclicked nein nicht stopp abgelehnt
-    ablehnen non jamais nunca niet nie nee \u043d\u0435\u0442 \u043d\u0435
-""")
-"""Words that take an APPROVE back even where they stand in a signature."""
-
-ASSENT = COURTESIES | word_set("""
-    looks looking fine ok okay lgtm all agreed agree nice work works well job awesome wonderful lovely
-    super sounds yes yep sure absolutely everybody everyone team everything
-""")
-"""The only words, besides `_ASSENT_PHRASES`, that may be said under an APPROVE."""
+from gateway.core.vocabulary import (
+    ANSWERS,
+    ASSENT,
+    ASSENT_PHRASES,
+    COURTESIES,
+    DENIALS,
+    ENGLISH,
+    FAMILIES,
+    GREETINGS,
+    HEDGES,
+    PARTINGS,
+    REFUSAL_HEDGES,
+    SELVES,
+    STRONG,
+    UNSPACED_FAMILIES,
+    UNSPACED_HEDGES,
+    Verb,
+    Vocabulary,
+)
 
 
 class Flaw(StrEnum):
@@ -125,17 +50,42 @@ class Opening:
     flaw: Flaw | None = None
 
 
-def opening(line: str) -> Opening:
+def opening(line: str, known: Vocabulary = ENGLISH) -> Opening:
     """Read the first line; a flaw leaves the verb standing, so that the answer can say what was seen."""
-    text = _plain(line)
-    if not OVERRIDES.isdisjoint(text):
+    if not OVERRIDES.isdisjoint(line) or any(map(_is_mixed, _WORD.findall(plain(line)))):
         return Opening(None, "", Flaw.HIDDEN)
-    match = _OPENING.match(text)
-    verb = VERBS.get(match["verb"].casefold()) if match else None
-    if match is None or verb is None:
+    verb, rest = _parted(line, known)
+    if verb is None:
         return Opening(None, "", Flaw.NO_VERB)
-    rest = match["rest"].rstrip(_DECORATION)
+    rest = rest.rstrip(_DECORATION)
     return Opening(verb, rest, None if _may_follow(verb, rest) else Flaw.EXTRA_WORDS)
+
+
+def is_greeting(line: str) -> bool:
+    """Whether the line only greets: `Hi Bob,`. At most a name of four words may stand in it."""
+    text = plain(line).strip()
+    said = _WORD.findall(text.casefold())
+    if not said or said[0] not in GREETINGS or not _GREETING.fullmatch(text):
+        return False
+    named = [word for word in _WORD.findall(text) if word.casefold() not in GREETINGS]
+    doubtful = any(word.casefold() in HEDGES | STRONG | ANSWERS | FAMILIES.keys() for word in named)
+    return len(named) <= _LONGEST_NAME and not doubtful and all(word[0] == word[0].upper() for word in named)
+
+
+def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH) -> bool:
+    """Whether the lines ask or tell something and decide nothing: no word of them is near a decision.
+
+    Whoever says `ok`, `I do not approve` or `aprove` wanted to decide, and is asked what.
+    """
+    filled = [line for line in lines if plain(line).strip()]
+    said = [word for line in filled for word in words(line)]
+    if any(_speaks_of_decisions(line, known) for line in filled) or all(map(is_assent, filled)):
+        return False
+    answers = any((spoken := words(line)) and spoken[0] in ANSWERS for line in filled)
+    enough = len(said) >= _FEWEST_WORDS or any(
+        len(word) >= _UNSPACED_REMARK for word in said if not word.isascii()
+    )
+    return enough and not answers
 
 
 def words(line: str) -> list[str]:
@@ -188,26 +138,24 @@ def other_verb(verb: Verb, lines: Iterable[str]) -> bool:
 
 
 _DECORATION = " \t*_\"'()\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
+_MODIFIERS = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+_ALPHABETS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"})
 _OPENING = re.compile(
-    rf"[{re.escape(_DECORATION)}]*+(?:I (?:hereby )?)?(?P<verb>[^\W\d_]+)(?P<rest>.*)",
+    rf"[{re.escape(_DECORATION)}]*+(?:(?:{'|'.join(sorted(SELVES))}) (?:hereby )?|j')?+"
+    r"(?P<verb>[^\W\d_]+)(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _BESIDE = re.compile(
-    r"(?:[^\W_]|[ \t*_\"'\u2019\u201c\u201d]|[.,!;](?![.,!;])|[-\u2013\u2014](?=\s))*+!{0,3}"
+    r"(?:[^\W_]|[ \t*_\"'\u2019\u201c\u201d]|[.,!;\u3001\u3002\uff01](?![.,!;])|[-\u2013\u2014](?=\s))*+"
+    r"!{0,3}"
 )
 _PLEASED = re.compile(
     "[\U0001f44d\U0001f44c\U0001f64f\U0001f64c\U0001f389\U0001f44f\U0001f680\U0001f600\U0001f603\U0001f60a\U0001f642"
     "\U0001f4af\u2705\u2714\u263a][\U0001f3fb-\U0001f3ff\ufe0f]*|(?<!\\S):-?\\)(?!\\S)"
 )
 """Pictures that say yes or thanks."""
-_ASSENT_PHRASES = re.compile(
-    r"\b(?:no (?:further |more |other )?(?:objections?|concerns|issues|problems|complaints|comments|remarks)"
-    r"|nothing to (?:add|change)|(?:to|by|with|for) (?:me|us)|from (?:my|our) (?:side|end)"
-    r"|(?:well done|thanks again|happy with (?:it|this|that|everything|all of it))|good to go|as it is|as is"
-    r"|(?:this|that|it|all|everything) is|it's|that's|i am|i'm|we are|we're|i agree|we agree)(?![\w'])",
-    re.IGNORECASE,
-)
+_ASSENT_PHRASES = re.compile(ASSENT_PHRASES, re.IGNORECASE)
 _PARTING = re.compile(
     r"(?:(?:with )?(?:kind|best|warm) (?:regards|wishes)|all the best|best|br|rgds"
     r"|(?:viele |liebe |beste |sch\u00f6ne )?gr(?:\u00fc|ue)(?:\u00df|ss)e|gru(?:\u00df|ss)"
@@ -217,21 +165,51 @@ _PARTING = re.compile(
     re.IGNORECASE,
 )
 """Farewells of more words than `PARTINGS`, and those of other languages."""
-_DENIALS = word_set("not cannot never cant dont wont couldnt wouldnt")
 _PAUSE = re.compile(r"\s*[-\u2013\u2014.,;!]")
 _REASON = re.compile(r"\s*(?:[-\u2013\u2014:.,;!]|because\b|due to\b|since\b)", re.IGNORECASE)
-_UNSPACED_HEDGE = re.compile(
-    "\u305f\u3060\u3057|\u5834\u5408|\u306a\u3089|\u6761\u4ef6|\u307e\u305b\u3093|\u306a\u3044"
-    "|\u4e0d|\u4f46|\u5982\u679c|\u9664\u975e|\u53ea|\u62d2|\u5374\u4e0b"
-)
-"""Japanese and Chinese for but, in case, if, condition, not, unless, only, refuse; no blanks part words."""
+_UNSPACED_HEDGE = re.compile(UNSPACED_HEDGES)
 _QUESTION = re.compile(
     "[?\u00bf\u061f\u2753\u2754\u26a0\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1\U0001f914]"
 )
 """Question marks, and the pictures that say no or let me think."""
 _NO_PICTURE = re.compile("[\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1]")
 _LONE_NUMBER = re.compile(r"\W{0,5}\d{1,6}(?:[.,]\d{1,6})?\W{0,5}")
+_GREETING = re.compile(r"[^\d?:;@]{1,60}?[,.!\u3001\u3002\uff0c]?")
+_LONGEST_NAME = 4
+_FEWEST_WORDS = 3
+_UNSPACED_REMARK = 5
+_NEAR = 0.8
 _MONEY = re.compile(r"[$\u20ac\u00a3\u00a5%]")
+
+
+def _parted(line: str, known: Vocabulary) -> tuple[Verb | None, str]:
+    """Part a line after its verb: a word, or whatever the operator wants to count as one."""
+    bare = plain(line).strip(_DECORATION)
+    for word, verb in known.extra.items():
+        rest = bare[len(word) :].lstrip(_MODIFIERS)
+        if bare[: len(word)].casefold() == word and not (rest[:1].isalnum() and word[-1:].isalnum()):
+            return verb, _plain(rest)
+    match = _OPENING.match(_plain(line).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return (known.verbs.get(match["verb"].casefold()), match["rest"]) if match else (None, "")
+
+
+def _is_mixed(word: str) -> bool:
+    """Whether letters of several alphabets make one word, as in a disguise."""
+    return not word.isascii() and len({_alphabet(letter) for letter in word} - {""}) > 1
+
+
+def _alphabet(letter: str) -> str:
+    name = unicodedata.name(letter, "").partition(" ")[0]
+    return name if name in _ALPHABETS else ""
+
+
+def _speaks_of_decisions(line: str, known: Vocabulary) -> bool:
+    said = words(line)
+    if any(word in FAMILIES or word in known.extra for word in said):
+        return True
+    if any(word in plain(line) for word in (*UNSPACED_FAMILIES, *known.extra)):
+        return True
+    return bool(get_close_matches(said[0], known.verbs, 1, _NEAR)) if said else False
 
 
 def _may_follow(verb: Verb, rest: str) -> bool:
@@ -267,13 +245,15 @@ def _is_doubtful(line: str) -> bool:
         spoken
     ):
         return True
-    return not is_assent(line) and any(
-        word.endswith("n't") or word in HEDGES or word in FOREIGN_HEDGES for word in words(line)
-    )
+    return not is_assent(line) and any(word.endswith("n't") or word in HEDGES for word in words(line))
 
 
 def _speaks_of_another(verb: Verb, line: str) -> bool:
-    return any(FAMILIES.get(word, verb) is not verb for word in words(line))
+    if any(FAMILIES.get(word, verb) is not verb for word in words(line)):
+        return True
+    return not line.isascii() and any(
+        other is not verb and word in plain(line) for word, other in UNSPACED_FAMILIES.items()
+    )
 
 
 def _takes_refusal_back(line: str) -> bool:
@@ -287,7 +267,7 @@ def _takes_refusal_back(line: str) -> bool:
 
 
 def _denies(word: str) -> bool:
-    return word in _DENIALS or word.endswith("n't")
+    return word in DENIALS or word.endswith("n't")
 
 
 def _is_doubtful_refusal(line: str) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 from gateway.core import automatic, edits, fresh, grammar, markup, signature, tokens
 from gateway.core.action import Field
 from gateway.core.fresh import Fresh
-from gateway.core.grammar import Verb
 from gateway.core.mail import Mail, MailError, TooLargeError, headers, parse
+from gateway.core.vocabulary import Verb, Vocabulary, vocabulary
 
 
 class Said(StrEnum):
@@ -23,6 +23,8 @@ class Said(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     MODIFY = "modify"
+    RESPOND = "respond"
+    """A comment or a question that decides nothing."""
     UNCLEAR = "unclear"
     IGNORED = "ignored"
 
@@ -31,6 +33,7 @@ class Reason(StrEnum):
     """Why it was read so."""
 
     CLEAR = "clear"
+    COMMENT = "comment"
     NO_VERB = "no-verb"
     EXTRA_WORDS = "extra-words"
     HEDGED = "hedged"
@@ -42,7 +45,6 @@ class Reason(StrEnum):
     QUOTED_ONLY = "quoted-only"
     EMPTY = "empty"
     NO_TEXT = "no-text"
-    HTML_ONLY = "html-only"
     DISAGREE = "disagree"
     ENCRYPTED = "encrypted"
     UNDECODABLE = "undecodable"
@@ -50,6 +52,8 @@ class Reason(StrEnum):
     NO_FIELD = "no-field"
     UNKNOWN_FIELD = "unknown-field"
     REPEATED_FIELD = "repeated-field"
+    BAD_VALUE = "bad-value"
+    EDITED_COPY = "edited-copy"
     AUTOMATIC = "automatic"
     BOUNCE = "bounce"
     REACTION = "reaction"
@@ -60,8 +64,21 @@ class Reason(StrEnum):
 class Context:
     """What is known of the question that a mail may answer."""
 
-    fields: tuple[Field, ...] = ()
-    """What its reviewers may change."""
+    fields: tuple[Field, ...] | None = ()
+    """What its reviewers may change; None where that is not known, and any name may be one."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the fields hold now."""
+    languages: tuple[str, ...] = ()
+    """The languages whose verbs count besides English, as ISO 639-1 codes."""
+    words: tuple[tuple[str, Verb], ...] = ()
+    """The operator's own words for the verbs."""
+    request: str = ""
+    """The text of the letter that is answered; empty where it is not known."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that decide."""
+        return vocabulary(self.languages, self.words)
 
 
 NO_CONTEXT = Context()
@@ -86,7 +103,7 @@ class Reading:
 def read(raw: bytes, context: Context = NO_CONTEXT) -> Reading:
     """Read a mail as the answer to the approval of `context`. Never raises."""
     try:
-        return _read(parse(raw), context.fields)
+        return _read(parse(raw), context)
     except TooLargeError:
         return _unclear(Reason.TOO_LARGE)
     except MailError:
@@ -118,6 +135,21 @@ _ENCRYPTED = frozenset(
     {"multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"}
 )
 _PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
+_PGP_SIGNED = re.compile(
+    r"\s*-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash:[^\n]*\n)*\n(?P<text>.*?)"
+    r"\n-----BEGIN PGP SIGNATURE-----\n.*?-----END PGP SIGNATURE-----(?P<below>.*)",
+    re.DOTALL,
+)
+# What senders of HTML put where the text should be.
+_STUB = re.compile(
+    r"(?:\[?(?:this (?:is an? )?(?:e-?mail|message)|your (?:e-?mail|mail) (?:client|program|reader))\b"
+    r"[^\n]{0,80}\b(?:html|multi-?part|mime)\b[^\n]{0,160}|&nbsp;|\[image: [^\]\n]*\])",
+    re.IGNORECASE,
+)
+_REPLY_SUBJECT = re.compile(
+    r"\s*(?:re|aw|sv|antw?|odp|ynt|回复|回覆|答复|返信|vs|r)(?:\[\d+\])?\s*[:\uff1a]", re.IGNORECASE
+)
+_FIELD_REASONS = (Reason.UNKNOWN_FIELD, Reason.REPEATED_FIELD, Reason.BAD_VALUE, Reason.NO_FIELD)
 _FORWARD_SUBJECT = re.compile(r"\s*(?:fwd?|wg|tr|rv|i|enc|doorst)\s*:", re.IGNORECASE)
 _HANDLE = tokens.PATTERN.pattern
 _IN_ADDRESS = re.compile(rf"\+({_HANDLE})(?=@)", re.IGNORECASE)
@@ -138,49 +170,67 @@ def _ignored(reason: Reason, *, automatic: bool = False) -> Reading:
     return Reading(said=Said.IGNORED, reason=reason, automatic=automatic)
 
 
-def _read(mail: Mail, fields: Sequence[Field]) -> Reading:
+def _read(mail: Mail, context: Context) -> Reading:
     machine = automatic.classify(mail)
     if machine:
         return _ignored(Reason(machine), automatic=True)
-    text, html = mail.text or "", markup.to_text(mail.html or "")
+    text, html = _signed(mail.text or ""), markup.to_text(mail.html or "")
     if not _ENCRYPTED.isdisjoint(mail.kinds) or text.lstrip().startswith(_PGP_MESSAGE):
         return _unclear(Reason.ENCRYPTED)
-    if not text.strip():
-        return _without_text(mail, html)
-    reading = _judge(mail, text, fields)
+    if not text.strip() or (html.strip() and _STUB.fullmatch(text.strip())):
+        return _judge(mail, html, context) if html.strip() else _without_text(mail)
+    reading = _judge(mail, text, context)
     if mail.html is None or reading.said is Said.UNCLEAR or reading.automatic:
         return reading
-    return reading if _agree(reading, _judge(mail, html, fields)) else _disagreement(reading)
+    return reading if _agree(reading, _judge(mail, html, context)) else _disagreement(reading)
 
 
-def _without_text(mail: Mail, html: str) -> Reading:
-    if html.strip():
-        return _unclear(Reason.HTML_ONLY)
+def _signed(text: str) -> str:
+    """Take the text out of its OpenPGP clear signature (RFC 9580, section 7)."""
+    match = _PGP_SIGNED.match(text)
+    return re.sub(r"(?m)^- ", "", match["text"]) + "\n" + match["below"] if match else text
+
+
+def _without_text(mail: Mail) -> Reading:
     if automatic.has_reaction_subject(mail):
         return _ignored(Reason.REACTION, automatic=True)
     return _unclear(Reason.NO_TEXT)
 
 
-def _divided(mail: Mail, text: str) -> Fresh:
-    divided = fresh.split(text)
+def _divided(mail: Mail, text: str, request: str) -> Fresh:
+    """Divide the body; a forward is one by its subject, or by its form where the mail is no answer."""
+    divided = fresh.split(text, request)
     subject = next(iter(mail.values("subject")), "")
-    return replace(divided, forwarded=divided.forwarded or bool(_FORWARD_SUBJECT.match(subject)))
+    answers = bool(_REPLY_SUBJECT.match(subject) and mail.values("in-reply-to"))
+    forwarded = bool(_FORWARD_SUBJECT.match(subject)) or (divided.forwarded and not answers)
+    return replace(divided, forwarded=forwarded)
 
 
-def _judge(mail: Mail, body: str, fields: Sequence[Field]) -> Reading:
-    text = _divided(mail, body)
-    opening = grammar.opening(text.lines[0]) if text.lines else _NOTHING
-    if automatic.says_absent(text.lines) and not _is_clean_change(opening):
+def _judge(mail: Mail, body: str, context: Context) -> Reading:
+    whole = _divided(mail, body, context.request)
+    text = _past_greeting(whole, context)
+    opening = grammar.opening(text.lines[0], context.vocabulary) if text.lines else _NOTHING
+    if automatic.says_absent(whole.lines) and not _is_clean_change(opening):
         return _ignored(Reason.AUTOMATIC, automatic=True)
     if not text.lines and automatic.has_reaction_subject(mail):
         return _ignored(Reason.REACTION, automatic=True)
     if not text.lines or grammar.is_parting(text.lines[0]):
         return _nothing_said(text)
     if opening.verb is None or opening.flaw:
-        return _no_decision(text, opening)
+        return _no_decision(text, opening, context, signature.author(mail))
     if text.forwarded:
         return replace(_unclear(Reason.FORWARDED), line=text.lines[0])
-    return _decision(text, opening, opening.verb, fields, signature.author(mail))
+    return _decision(text, opening, opening.verb, context, signature.author(mail))
+
+
+def _past_greeting(text: Fresh, context: Context) -> Fresh:
+    """Skip a greeting that stands above a verb; above anything else it belongs to what is said."""
+    at = 0
+    while at < len(text.lines) and (not text.lines[at].strip() or grammar.is_greeting(text.lines[at])):
+        at += 1
+    if 0 < at < len(text.lines) and grammar.opening(text.lines[at], context.vocabulary).verb:
+        return replace(text, lines=text.lines[at:])
+    return text
 
 
 def _is_clean_change(opening: grammar.Opening) -> bool:
@@ -189,12 +239,15 @@ def _is_clean_change(opening: grammar.Opening) -> bool:
 
 
 def _decision(
-    text: Fresh, opening: grammar.Opening, verb: Verb, fields: Sequence[Field], writer: frozenset[str]
+    text: Fresh, opening: grammar.Opening, verb: Verb, context: Context, writer: frozenset[str]
 ) -> Reading:
     line, *below = text.lines
     if verb is Verb.MODIFY:
-        return _modify(line, (opening.rest, *below), fields)
+        return _modify(text, opening.rest, context, writer)
+    fields = context.fields or ()
     doubt = _doubt(verb, text) or (_not_only_approved(text, fields, writer) if verb is Verb.APPROVE else None)
+    if verb is Verb.APPROVE and not doubt and _is_edited(text, context):
+        doubt = Reason.EDITED_COPY
     if doubt:
         return replace(_unclear(doubt), line=line)
     remarks = signature.divide(below, writer).remarks if verb is Verb.APPROVE else below
@@ -208,10 +261,14 @@ def _nothing_said(text: Fresh) -> Reading:
     return _ignored(Reason.QUOTED_ONLY if text.quoted else Reason.EMPTY)
 
 
-def _no_decision(text: Fresh, opening: grammar.Opening) -> Reading:
+def _no_decision(text: Fresh, opening: grammar.Opening, context: Context, writer: frozenset[str]) -> Reading:
     line = text.lines[0]
     if opening.verb is None and text.forwarded:
         return replace(_ignored(Reason.FORWARDED), line=line)
+    if opening.flaw is grammar.Flaw.NO_VERB:
+        said = signature.divide((*text.lines, *text.below), writer).remarks
+        if grammar.is_remark(said, context.vocabulary):
+            return Reading(said=Said.RESPOND, reason=Reason.COMMENT, line=line, comment=_comment(said))
     reason = Reason(opening.flaw or grammar.Flaw.NO_VERB)
     if opening.verb and grammar.other_verb(opening.verb, text.lines):
         reason = Reason.TWO_VERBS
@@ -222,10 +279,10 @@ def _no_decision(text: Fresh, opening: grammar.Opening) -> Reading:
 
 def _doubt(verb: Verb, text: Fresh) -> Reason | None:
     """Ask whether anything the writer typed, below quotes too, takes the verb back."""
-    typed = (*text.lines, *text.below)
-    if grammar.other_verb(verb, typed):
+    if grammar.other_verb(verb, (*text.lines, *text.below)):
         return Reason.TWO_VERBS
-    return Reason.HEDGED if verb is Verb.REJECT and grammar.hedged(verb, typed) else None
+    # Whatever is said below a quote, nobody is harmed by what is not done.
+    return Reason.HEDGED if verb is Verb.REJECT and grammar.hedged(verb, text.lines) else None
 
 
 def _not_only_approved(text: Fresh, fields: Sequence[Field], writer: frozenset[str]) -> Reason | None:
@@ -245,24 +302,36 @@ def _not_only_approved(text: Fresh, fields: Sequence[Field], writer: frozenset[s
     return None if signatures and signature.is_brief(text.signature) else Reason.EXTRA_WORDS
 
 
-def _modify(line: str, lines: Sequence[str], fields: Sequence[Field]) -> Reading:
-    asked = edits.read((lines[0].lstrip(" \t:.,!-"), *lines[1:]), fields)
-    changeable = ", ".join(each.name for each in fields) or "nothing"
-    problems = [f"{name} cannot be changed; you can change {changeable}" for name in asked.unknown]
-    problems += [f"{name} is given more than once" for name in asked.repeated]
-    if not problems and not asked.values:
-        problems.append(f"no field is named; you can change {changeable}")
-    if problems:
-        reason = (
-            Reason.UNKNOWN_FIELD
-            if asked.unknown
-            else Reason.REPEATED_FIELD
-            if asked.repeated
-            else Reason.NO_FIELD
-        )
-        return Reading(said=Said.UNCLEAR, reason=reason, line=line, problems=tuple(problems))
+def _modify(text: Fresh, rest: str, context: Context, writer: frozenset[str]) -> Reading:
+    line, *below = text.lines
+    asked = edits.read((rest.lstrip(" \t:.,!-"), *below), context.fields, writer)
+    if not (asked.values or asked.unknown or asked.problems):
+        drafted = edits.read_draft(text.quote, context.fields or (), context.values)
+        asked = replace(asked, values=drafted.values, problems=drafted.problems)
+    changeable = ", ".join(each.name for each in context.fields or ()) or "nothing"
+    unknown = [f"{name} cannot be changed; you can change {changeable}" for name in asked.unknown]
+    repeated = [f"{name} is given more than once" for name in asked.repeated]
+    missing = [] if asked.values else [f"no field is named; you can change {changeable}"]
+    problems = (*unknown, *repeated, *asked.problems)
+    if problems or missing:
+        found = zip((unknown, repeated, asked.problems, missing), _FIELD_REASONS, strict=True)
+        reason = next(reason for sentences, reason in found if sentences)
+        return Reading(said=Said.UNCLEAR, reason=reason, line=line, problems=problems or tuple(missing))
+    remarks = signature.divide(asked.remarks, writer).remarks
     return Reading(
-        said=Said.MODIFY, reason=Reason.CLEAR, line=line, edits=asked.values, comment=_comment(asked.remarks)
+        said=Said.MODIFY, reason=Reason.CLEAR, line=line, edits=asked.values, comment=_comment(remarks)
+    )
+
+
+def _is_edited(text: Fresh, context: Context) -> bool:
+    """Whether the quoted draft holds words that ours did not: who edits it approves something else."""
+    drafted = edits.read_draft(text.quote, context.fields or (), context.values).values
+    return any(_new_words(value, context.values[name]) for name, value in drafted.items())
+
+
+def _new_words(value: Any, old: Any) -> bool:
+    return not set(re.findall(r"[^\W_]+", str(value).casefold())).issubset(
+        re.findall(r"[^\W_]+", str(old).casefold())
     )
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.core import grammar
-from gateway.core.grammar import word_set
 from gateway.core.mail import Mail, decoded, plain
+from gateway.core.vocabulary import HEDGES, word_set
 
 MAX_LINES = 8
 """Lines under the one that a signature begins with."""
@@ -49,7 +49,7 @@ def is_signature(lines: Sequence[str]) -> bool:
 
 def is_brief(lines: Sequence[str]) -> bool:
     """Whether the lines are short, few, and none of them a sentence: a postscript is no signature."""
-    filled = [line for line in lines if line.strip()]
+    filled = [line for line in lines if line.strip() and not _LINK.fullmatch(line.strip())]
     short = len(filled) <= MAX_LINES + 1 and all(len(line) <= MAX_LENGTH for line in filled)
     return short and not any(map(_is_sentence, filled))
 
@@ -64,6 +64,13 @@ _TITLES = word_set("dr mr mrs ms mx prof ing dipl")
 _CONNECTORS = word_set("of the and for at in by part fur f\u00fcr und der die das de la des et y")
 _CONTACT = re.compile(r"@|://|\d|\bwww\.|\w\.[a-z]{2,6}\b", re.IGNORECASE)
 _REACHED = re.compile(r"(?:\+|\b)\d[\d\s()./-]{5,}\d|[\w.+-]@[\w-]|://|\bwww\.", re.IGNORECASE)
+_LINK = re.compile(r"<?https?://[^\s<>]{1,2000}>?")
+_REACH = re.compile(
+    r"(?:tel|phone|cell|mobile|mob|fax|t|m|p|f|web|www|twitter|linkedin)\.? ?: ?"
+    r"(?:\+?[\d\s()./-]{6,24}|https?://[^\s<>]{1,200}|www\.[^\s<>]{1,80})",
+    re.IGNORECASE,
+)
+"""A line that says nothing but how to reach somebody."""
 _PUNCTUATION = "*_()|,;:&?-\u2013\u2014\u2022\u00b7/"
 _POSTSCRIPT = re.compile(r"\W*p\.? ?p?\.? ?s\b\.?", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!\u2026]\W*$")
@@ -71,6 +78,8 @@ _SENTENCE_END = re.compile(r"[.!\u2026]\W*$")
 
 def _begins(lines: Sequence[str], writer: frozenset[str]) -> bool:
     """Whether a signature begins on the first of the lines."""
+    if lines[0].strip() and all(_REACH.fullmatch(line.strip()) for line in lines if line.strip()):
+        return True
     if _takes_leave(lines[0]):
         below = next((line for line in lines[1:] if line.strip()), "")
         return _is_name(below) or _names(below, writer)
@@ -98,7 +107,7 @@ def _is_name(line: str) -> bool:
         return False
     capitals = [word for word in words if _is_capital(word)]
     particles = all(_is_capital(word) or word in _PARTICLES for word in words)
-    doubtful = grammar.is_strong(line) or any(word.casefold() in grammar.HEDGES for word in words)
+    doubtful = grammar.is_strong(line) or any(word.casefold() in HEDGES for word in words)
     stops = _ABBREVIATED_LONG.search(words[-1]) is not None
     return bool(capitals) and particles and _is_label(line) and not (doubtful or stops)
 

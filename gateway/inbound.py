@@ -9,10 +9,10 @@ from enum import StrEnum
 from hashlib import sha256
 
 from gateway.core import reply, sender, tokens
-from gateway.core.approval import Answer, Approval, Channel, Verdict, Voted
+from gateway.core.approval import Answer, Approval, Channel, Remarked, Verdict, Voted
 from gateway.core.effects import Letter, SendLetter
 from gateway.core.policy import Policy
-from gateway.core.reply import NO_CONTEXT, Context, Reading, Said
+from gateway.core.reply import NO_CONTEXT, Reading, Said
 from gateway.core.tokens import Claim, Purpose
 from gateway.log import log, step
 from gateway.service import Ballot, Reply, Service
@@ -64,7 +64,7 @@ class _Finding:
     reason: str
     claim: Claim | None = None
     reading: Reading | None = None
-    event: Voted | Reply | None = None
+    event: Voted | Remarked | Reply | None = None
     message_id: str | None = None
 
 
@@ -128,7 +128,7 @@ class Inbound:
         octets = mail.octets
         handles = await asyncio.to_thread(reply.handles, octets)
         claimed = await self._store.read(lambda tx: self._claimed(tx, handles))
-        context = Context(fields=claimed[1].items[0].editable) if claimed else NO_CONTEXT
+        context = self._service.reading_context(claimed[1], claimed[0].reviewer) if claimed else NO_CONTEXT
         reading = await asyncio.to_thread(reply.read, octets, context)
         message_id = reply.message_id(octets)
         if reading.automatic:
@@ -149,6 +149,14 @@ class Inbound:
         if person is None or person.email != claim.reviewer:
             reason = author.why if author.address is None else "wrong-sender"
             return _Finding(Filing.QUARANTINE, reason, claim, reading, message_id=message_id)
+        if reading.said is Said.RESPOND:
+            remark = Remarked(
+                by=person.email,
+                text=reading.comment or "",
+                channel=Channel.REPLY,
+                evidence=message_id or sha256(octets).hexdigest(),
+            )
+            return _Finding(Filing.PROCESSED, reading.reason, claim, reading, remark, message_id)
         if reading.said not in _VERDICTS:
             return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
         ballot = Ballot(
@@ -184,7 +192,7 @@ class Inbound:
         if finding.claim is None or finding.reading is None or finding.filing is not Filing.PROCESSED:
             return finding.filing, None
         given = finding.event
-        if isinstance(given, Voted):
+        if isinstance(given, Voted | Remarked):
             given = self._service.decide_in(tx, finding.claim.approval, given)
         self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
         return finding.filing, given
@@ -197,11 +205,14 @@ class Inbound:
             return
         answer = given.answer if given else Answer.UNCLEAR
         letter = _LETTERS.get(answer)
-        if letter is None or self._had_enough(tx, claim, letter, understood=given is not None):
+        decided = answer not in {Answer.UNCLEAR, Answer.COMMENTED}
+        if letter is None or self._had_enough(tx, claim, letter, understood=decided):
             return
         problems = given.problems if given else reading.problems
         reason = str(answer) if given else str(reading.reason)
         details = {"reason": reason, "line": reading.line, "problems": list(problems)}
+        if answer is Answer.COMMENTED:
+            details = {"by": claim.reviewer, "comment": reading.comment}
         approval = given.approval if given else tx.approval(claim.approval)
         self._service.write_to(
             tx, approval, SendLetter(letter, claim.reviewer, approval.id, details, occasion)
@@ -236,6 +247,7 @@ class Inbound:
 
 _LETTERS: Mapping[Answer, Letter] = {
     Answer.UNCLEAR: Letter.UNCLEAR,
+    Answer.COMMENTED: Letter.COMMENT,
     Answer.EDIT_REFUSED: Letter.UNCLEAR,
     Answer.CHANNEL_REFUSED: Letter.UNCLEAR,
     Answer.ALREADY_DECIDED: Letter.ALREADY_DECIDED,

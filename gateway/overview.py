@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gateway.core.approval import Approval, State
+from gateway.core.approval import Approval, Commented, State
 from gateway.core.effects import SendLetter
 from gateway.core.execution import RowState, ThreadState
 from gateway.core.visible import reveal
@@ -140,6 +140,8 @@ def _how(row: Mapping[str, Any]) -> str:
 def _entry(entry: Mapping[str, Any]) -> str:
     if entry["what"] == "mail":
         return f"mail arrived: {entry['reason']} ({entry['filing']})"
+    if entry["what"] == Commented.__name__:
+        return "{by} commented by {channel}: {text}".format(**entry["data"])
     vote = entry["data"].get("vote")
     if vote:
         said = f"{vote['by']} said {vote['verdict']} by {vote['channel']}"

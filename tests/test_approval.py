@@ -16,6 +16,7 @@ from gateway.core.approval import (
     Asked,
     Channel,
     ClockStruck,
+    Commented,
     Denied,
     Event,
     Fact,
@@ -25,6 +26,7 @@ from gateway.core.approval import (
     Opened,
     Outcome,
     Recalled,
+    Remarked,
     State,
     Superseded,
     Verdict,
@@ -52,6 +54,32 @@ def resumes(outcome: Outcome) -> list[ResumeGraph]:
 
 def kinds(outcome: Outcome) -> list[type]:
     return [type(fact) for fact in outcome.facts]
+
+
+def remark(by: str = ALICE.email, text: str = "Who are they?") -> Remarked:
+    return Remarked(by=by, text=text, channel=Channel.REPLY, evidence="<1@phone.example.com>")
+
+
+def test_a_comment_is_kept_and_passed_on_and_decides_nothing() -> None:
+    """It is a fact of the question, told to whoever asked; the question stays open and nothing resumes."""
+    asked = approval()
+    outcome = decide(asked, remark(), NOW)
+    assert (outcome.answer, kinds(outcome)) == (Answer.COMMENTED, [Commented])
+    assert letters(outcome, Letter.COMMENT) == ["rita@example.com"]
+    assert not resumes(outcome)
+    assert fold(asked, outcome.facts) == asked
+
+
+def test_a_comment_for_nobody_with_an_address_stays_recorded() -> None:
+    """A request from the command line has no mailbox to tell."""
+    outcome = decide(approval(requester="root"), remark(), NOW)
+    assert (kinds(outcome), outcome.effects) == ([Commented], ())
+
+
+def test_only_who_is_asked_may_comment() -> None:
+    """A stranger's words are not passed on, and a decided question takes none."""
+    assert decide(approval(), remark(by=CAROL.email), NOW).answer is Answer.NOT_A_REVIEWER
+    assert decide(approval(state=State.APPROVED), remark(), NOW).answer is Answer.ALREADY_DECIDED
 
 
 def test_a_question_is_mailed_to_every_reviewer_and_resumes_nothing() -> None:

@@ -246,6 +246,29 @@ async def test_an_unclear_mail_gets_help_but_never_a_storm(box: Box) -> None:
     assert len(await box.office.letters(Letter.UNCLEAR)) == HELP_LIMIT
 
 
+async def test_a_question_back_is_passed_on_and_confirmed(box: Box) -> None:
+    """A mail that only asks is recorded, told to the requester, and confirmed to its writer."""
+    approval = await box.office.asked()
+    await box.receives(await box.reply(approval, "Who is on that list? I cannot tell from this."))
+    letters = await box.office.letters(Letter.COMMENT)
+    assert sorted(letter.to for letter in letters) == [ALICE.email, approval.requester]
+    assert {letter.details["comment"] for letter in letters} == {
+        "Who is on that list? I cannot tell from this."
+    }
+    assert await box.office.state(approval) is State.OPEN
+    facts = await box.office.store.read(lambda tx: tx.facts_about(approval.id))
+    assert [fact.kind for fact in facts][-1] == "Commented"
+
+
+async def test_comments_without_end_are_confirmed_rarely(box: Box) -> None:
+    """T74: whoever answers every letter of ours with new words gets few more of them."""
+    approval = await box.office.asked()
+    for n in range(10):
+        await box.receives(await box.reply(approval, f"here is yet another thought, number {n}"))
+    confirmed = [each for each in await box.office.letters(Letter.COMMENT) if each.to == ALICE.email]
+    assert len(confirmed) == 1
+
+
 async def test_an_edit_by_reply_is_asked_again(box: Box) -> None:
     """MODIFY with field lines makes a new question that shows the difference."""
     approval = await box.office.asked()

@@ -454,7 +454,7 @@ def test_follow_ups_stay_in_the_thread(name: str) -> None:
     assert message["In-Reply-To"] == message["References"] == ROOT
     asked = str(root["Subject"])
     if SAMPLES[name].posting.audience == "requester":
-        asked = asked.replace("[HIGH] Approve?", "Decided:")
+        asked = asked.replace("[HIGH] Approve?", "About your request:")
     assert message["Subject"] == f"Re: {asked}"
 
 

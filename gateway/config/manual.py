@@ -151,8 +151,9 @@ def _nested(kind: Any) -> Iterator[Any]:
 def _choices(field: FieldInfo) -> list[str]:
     """List the words that a value can be, where they are few."""
     kind = get_args(field.annotation)[0] if is_list(field) else field.annotation
-    if get_origin(kind) is Literal:
-        return list(get_args(kind))
+    words = next((each for each in _nested(kind) if get_origin(each) is Literal), None)
+    if words:
+        return list(get_args(words))
     return list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else []
 
 

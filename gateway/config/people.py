@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.config.tables import Config, LowRule, Rules
 from gateway.core.policy import Policy, Reviewer, Risk, Rule
+from gateway.core.vocabulary import Verb
 
 
 def policy(config: Config) -> Policy:
@@ -16,10 +17,13 @@ def policy(config: Config) -> Policy:
             aliases=person.aliases,
             roles=person.roles,
             timezone=person.timezone or config.gateway.timezone,
+            language=person.language or config.gateway.language,
         )
         for person in config.reviewers
     )
-    return Policy(rules, reviewers)
+    own = config.mail.words
+    words = {Verb.APPROVE: own.approve, Verb.REJECT: own.reject, Verb.MODIFY: own.modify}
+    return Policy(rules, reviewers, tuple((word, verb) for verb, each in words.items() for word in each))
 
 
 def by_risk(rules: Rules) -> Mapping[Risk, LowRule]:

@@ -38,10 +38,12 @@ OPENAI = "https://api.openai.com/v1"
 Security = Literal["tls", "starttls", "none"]
 Permission = Literal["start", "status", "approve"]
 Door = Literal["reply", "link", "cli", "api"]
+Language = Literal["en", "de", "fr", "es", "pt", "it", "nl", "ja", "zh"]
 
 _SECURITY = "How the connection is protected: from the first byte, by STARTTLS or not at all."
 _PORT = "Port of the server; without it the usual one of `security`."
 _USERNAME = "Login name; without it the gateway does not log in."
+_LANGUAGE = "Language whose verbs count in replies, besides English."
 _DECIDE = "Who decides: `people`, or `auto` to let the action pass by policy (for low risk only)."
 _CHANNELS = "How a vote may come: `reply` by mail, `link` to the page, `cli` command, `api` call."
 _EDIT = "Whether an edit is also its editor's approval, once they have seen the difference."
@@ -69,6 +71,7 @@ class Gateway(Table):
     )
     data_dir: Location = Field(Path("data"), description="Directory of everything the gateway keeps.")
     timezone: Zone = Field("UTC", description="Time zone of all dates where a person has none of their own.")
+    language: Language = Field("en", description=_LANGUAGE)
     operators: tuple[Address, ...] = Field(
         (), description="Who is told when something is stuck.", examples=[["ops@example.com"]]
     )
@@ -118,6 +121,16 @@ class Imap(Table):
     quarantine: Line = Field("Quarantine", description="Folder for mails that decided nothing.")
 
 
+class Words(Table):
+    """Words of your own that decide in a reply, besides APPROVE, REJECT and MODIFY and their translations."""
+
+    approve: tuple[Line, ...] = Field(
+        (), description='Words or pictures that approve, such as "ok"; without this they are asked about.'
+    )
+    reject: tuple[Line, ...] = Field((), description="Words that reject.")
+    modify: tuple[Line, ...] = Field((), description="Words that begin a change.")
+
+
 class Mail(Table):
     """How answers find their way back, and which of them count."""
 
@@ -133,6 +146,7 @@ class Mail(Table):
     max_size: Annotated[Whole, Field(ge=64 * 1024, le=MAX_BYTES)] = Field(
         2 * 1024 * 1024, description="Largest mail that is read, in bytes; larger ones go to quarantine."
     )
+    words: Words = Field(default_factory=Words)
 
 
 class Token(Table):
@@ -203,6 +217,7 @@ class Person(Table):
     aliases: tuple[Address, ...] = Field((), description="Other addresses that this person answers from.")
     roles: tuple[Line, ...] = Field((), description="What the person may be asked as; see `[policy.high]`.")
     timezone: Zone | None = Field(None, description="Time zone of dates in this person's mails.")
+    language: Language | None = Field(None, description=_LANGUAGE)
 
 
 class LowRule(Table):

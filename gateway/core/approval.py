@@ -55,6 +55,7 @@ class Answer(StrEnum):
     MODIFIED = "modified"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    COMMENTED = "commented"
     ALREADY_DECIDED = "already-decided"
     ALREADY_VOTED = "already-voted"
     NOT_A_REVIEWER = "not-a-reviewer"
@@ -150,6 +151,16 @@ class Voted:
     """Whether the voter saw the exact diff before confirming (page) or typed the exact values (CLI, API)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remarked:
+    """A person said something and decided nothing."""
+
+    by: str
+    text: str
+    channel: Channel
+    evidence: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ClockStruck:
     """Time has passed."""
@@ -163,7 +174,7 @@ class Recalled:
     reason: str = ""
 
 
-Event = Asked | Voted | ClockStruck | Recalled
+Event = Asked | Voted | Remarked | ClockStruck | Recalled
 
 
 # --- facts: what we now hold true ------------------------------------------------------------------------
@@ -182,6 +193,18 @@ class VoteCounted:
 
     id: str
     vote: Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commented:
+    """What one of the reviewers said about the question, which stays open."""
+
+    id: str
+    by: str
+    text: str
+    channel: Channel
+    evidence: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +251,13 @@ class Superseded:
     at: datetime
 
 
-Fact = Opened | VoteCounted | Granted | Denied | Lapsed | Withdrawn | Superseded
+Fact = Opened | VoteCounted | Commented | Granted | Denied | Lapsed | Withdrawn | Superseded
 
 # What is not in this table is forbidden. An empty row is a final state.
 TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
     State.OPEN: {
         VoteCounted: State.OPEN,
+        Commented: State.OPEN,
         Granted: State.APPROVED,
         Denied: State.REJECTED,
         Lapsed: State.EXPIRED,
@@ -270,20 +294,12 @@ def decide(approval: Approval, event: Event, now: datetime) -> Outcome:
     if now >= approval.expires_at:
         return _lapsed(approval, now)
     match event:
-        case Voted(vote=vote) if vote.by not in approval.reviewers:
+        case Voted(vote=Vote(by=by)) | Remarked(by=by) if by not in approval.reviewers:
             return Outcome(Answer.NOT_A_REVIEWER)
-        case Voted(vote=vote) if vote.channel not in approval.rule.channels:
-            return Outcome(Answer.CHANNEL_REFUSED)
-        case Voted(vote=Vote(verdict=Verdict.REJECT) as vote):
-            return _denied(approval, vote, now)
-        case Voted(vote=Vote(verdict=Verdict.APPROVE) as vote):
-            return _approved(approval, vote, now)
-        case Voted(vote=vote, edited=Approval() as edited):
-            return _modified(
-                approval, vote, edited, now, counts=event.diff_seen and approval.rule.edit_approves
-            )
         case Voted():
-            return Outcome(Answer.EDIT_REFUSED)
+            return _voted(approval, event, now)
+        case Remarked():
+            return _commented(approval, event, now)
         case Recalled(by=by, reason=reason):
             return _withdrawn(approval, by, reason, now)
         case ClockStruck():
@@ -306,6 +322,8 @@ def evolve(approval: Approval, fact: Fact) -> Approval:
     match fact:
         case VoteCounted(vote=vote):
             return replace(approval, state=state, votes=(*approval.votes, vote))
+        case Commented():
+            return replace(approval, state=state)
         case Superseded(successor=successor, at=at):
             return replace(approval, state=state, decided_at=at, replaced_by=successor)
         case Granted(at=at) | Denied(at=at) | Lapsed(at=at) | Withdrawn(at=at):
@@ -333,6 +351,20 @@ def _opened(approval: Approval, now: datetime) -> Outcome:
         facts = (opened, VoteCounted(approval.id, vote), Granted(approval.id, approval.digest, now))
         return Outcome(Answer.APPROVED, facts, (_resume(fold(approval, facts)),))
     return Outcome(Answer.OPENED, (opened,), _ask(approval))
+
+
+def _voted(approval: Approval, event: Voted, now: datetime) -> Outcome:
+    vote = event.vote
+    if vote.channel not in approval.rule.channels:
+        return Outcome(Answer.CHANNEL_REFUSED)
+    if vote.verdict is Verdict.REJECT:
+        return _denied(approval, vote, now)
+    if vote.verdict is Verdict.APPROVE:
+        return _approved(approval, vote, now)
+    if event.edited is None:
+        return Outcome(Answer.EDIT_REFUSED)
+    counts = event.diff_seen and approval.rule.edit_approves
+    return _modified(approval, vote, event.edited, now, counts=counts)
 
 
 def _approved(approval: Approval, vote: Vote, now: datetime) -> Outcome:
@@ -374,6 +406,26 @@ def _modified(approval: Approval, vote: Vote, edited: Approval, now: datetime, *
 def _may_approve_own_edit(edited: Approval, vote: Vote) -> bool:
     rule = edited.rule
     return rule.edit_approves and vote.by in edited.reviewers and vote.channel in rule.channels
+
+
+def _commented(approval: Approval, remark: Remarked, now: datetime) -> Outcome:
+    """Pass a comment on to whoever asked for the action; no schema that we know takes one as its answer."""
+    comment = Commented(
+        id=approval.id,
+        by=remark.by,
+        text=remark.text,
+        channel=remark.channel,
+        evidence=remark.evidence,
+        at=now,
+    )
+    letter = SendLetter(
+        Letter.COMMENT,
+        approval.requester,
+        approval.id,
+        {"by": remark.by, "comment": remark.text},
+        occasion=remark.evidence or now.isoformat(),
+    )
+    return Outcome(Answer.COMMENTED, (comment,), (letter,) if "@" in approval.requester else ())
 
 
 def _lapsed(approval: Approval, now: datetime) -> Outcome:

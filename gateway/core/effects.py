@@ -13,6 +13,7 @@ class Letter(StrEnum):
     RECEIPT = "receipt"
     OUTCOME = "outcome"
     UNCLEAR = "unclear"
+    COMMENT = "comment"
     ALREADY_DECIDED = "already-decided"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"

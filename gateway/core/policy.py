@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from gateway.core.vocabulary import Verb
+
 POLICY = "policy"
 """The voter's name where a rule lets an action pass without people."""
 
@@ -49,6 +51,8 @@ class Reviewer:
     aliases: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     timezone: str = "UTC"
+    language: str = "en"
+    """The language whose verbs count besides English, as ISO 639-1 code."""
 
     @property
     def addresses(self) -> frozenset[str]:
@@ -70,6 +74,8 @@ class Policy:
 
     rules: Mapping[Risk, Rule]
     reviewers: tuple[Reviewer, ...]
+    words: tuple[tuple[str, Verb], ...] = ()
+    """The operator's own words for the verbs of a reply."""
 
     def ruling(self, risk: Risk) -> Ruling:
         """Name the rule and the reviewers for a question of this risk; nobody is asked under an auto rule."""

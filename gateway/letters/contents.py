@@ -117,10 +117,11 @@ def _decision(approval: Approval | None, told: Mapping[str, Any]) -> dict[str, A
 
 def _question(approval: Approval | None, posting: Posting, details: Mapping[str, Any]) -> dict[str, Any]:
     if approval is None:
-        return {"number": "", "risk": "", "summary": ""}
+        return {"number": "", "risk": "", "requester": "", "summary": ""}
     return {
         "number": approval.id,
         "risk": approval.risk.value,
+        "requester": approval.requester,
         "summary": _summary(approval),
         "quorum": approval.rule.quorum,
         "given": len({vote.by for vote in approval.votes}),
@@ -146,7 +147,7 @@ def _subject(letterhead: Letterhead, content: Content, details: Mapping[str, Any
     if approval is None or content.letter is Letter.ALERT:
         return _fitted(f"[{one_line(letterhead.name)}] ", one_line(str(details["what"])), number)
     if content.posting.audience == "requester":
-        return _fitted("Decided: ", _summary(approval), number)
+        return _fitted("About your request: ", _summary(approval), number)
     return _fitted(f"[{approval.risk.upper()}] Approve? ", _summary(approval), number)
 
 
@@ -183,6 +184,9 @@ def _facts(content: Content, details: Mapping[str, Any]) -> Iterable[tuple[str, 
             return (*action, *details["facts"].items())
         case Letter.ASK | Letter.UNCLEAR, Approval():
             return _question_facts(approval, content.posting)
+        case Letter.COMMENT, Approval():
+            said = (("Comment by", details["by"]), ("Comment", details["comment"]))
+            return (*action, *said, ("Expires", _stamp(approval.expires_at, content.posting)))
         case Letter.RECEIPT, Approval():
             return (action[0], *_vote_facts(approval, content.posting))
         case Letter.EXPIRED, Approval():
@@ -258,7 +262,7 @@ def _lines(value: Any) -> list[str]:
 
 def _answers(letterhead: Letterhead, content: Content, subject: str) -> Answers | None:
     approval, handle = content.approval, content.posting.reply_handle
-    asks = content.letter in {Letter.ASK, Letter.UNCLEAR}
+    asks = content.letter in {Letter.ASK, Letter.UNCLEAR, Letter.COMMENT}
     if approval is None or handle is None or not asks or approval.state is not State.OPEN:
         return None
     address, title = letterhead.reply_address(handle), f"Re: {subject}"

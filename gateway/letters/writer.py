@@ -17,7 +17,7 @@ from gateway.letters import contents, templates
 from gateway.letters.stationery import Letterhead, Posting, Row
 from gateway.letters.wire import WIRE
 
-_ANSWERING = frozenset({Letter.RECEIPT, Letter.UNCLEAR, Letter.ALREADY_DECIDED})
+_ANSWERING = frozenset({Letter.RECEIPT, Letter.UNCLEAR, Letter.COMMENT, Letter.ALREADY_DECIDED})
 
 
 class Letters:

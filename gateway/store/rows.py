@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from gateway.core.approval import (
     Approval,
+    Commented,
     Denied,
     Fact,
     Granted,
@@ -114,6 +115,7 @@ _FACTS: Mapping[str, TypeAdapter[Any]] = {
     for kind in (
         Opened,
         VoteCounted,
+        Commented,
         Granted,
         Denied,
         Lapsed,

@@ -182,6 +182,18 @@ SAMPLES: Mapping[str, Sample] = {
         posting(7),
         details={"reason": "hedged", "line": "APPROVE if legal agrees"},
     ),
+    "comment": Sample(
+        Letter.COMMENT,
+        approval(),
+        posting(13),
+        details={"by": GRACE.email, "comment": "Who are the recipients?"},
+    ),
+    "comment-passed-on": Sample(
+        Letter.COMMENT,
+        approval(),
+        posting(14, to=ALICE, **TOLD),
+        details={"by": GRACE.email, "comment": "Who are the recipients?"},
+    ),
     "already-decided": Sample(
         Letter.ALREADY_DECIDED,
         voted(Verdict.REJECT, "Not this quarter."),

@@ -211,6 +211,15 @@ def test_subject_of_a_person(subject: str) -> None:
     İzindeyim|Yıllık izindeyim|Ofis dışındayım
     Я нахожусь в отпуске|Меня не будет на месте|Я перебуваю у відпустці
     休暇をいただいております|休\n暇をいただいております|不在にしております|これは自動返信です|我正在休假|我不在办公室
+    I'm OOO this week|I am on PTO|Out of office until 9 March.|Automatic reply:|[Automated response]
+    Réponse automatique
+    I'll reply on my return|Ab Montag bin ich wieder für Sie da|Ich habe bis Montag Urlaub
+    Je serai de retour le 9
+    No estaré en la oficina|Non sarò in ufficio|Ik ben maandag weer bereikbaar
+    Jag är tillbaka den 9|Jeg har ferie
+    En ole tavoitettavissa|Nie ma mnie w biurze|Nebudu v kanceláři|В отпуске до 9 марта
+    休暇中です|外出しております
+    您好，目前正在休假|자리를 비우고 있습니다
     휴가 중입니다|현재 휴가 중으로|אני בחופשה|أنا خارج المكتب
     """.strip()
     .replace("\n    ", "|")
@@ -233,6 +242,9 @@ def test_text_that_says_so(text: str) -> None:
     Estoy de acuerdo, pero Ana está de vacaciones|La risposta automatica va bene
     Боб в отпуске|Я согласен, но Боб в отпуске|ボブは休暇です
     自動返信の文面は問題ありません|鲍勃正在休假|Approve
+    The automatic reply: who wrote it?|ボブは休暇中です|The reply is automatic|I will reply to Bob|Reply all
+    Auto: 3 cars
+    Ich habe Bob gefragt, ob er Urlaub hat|Bob est de retour|Боб вернётся|Автоответ нужен?|I have no access
     Vacation budget: 10k|On leave, off leave, who cares|my office is closed to nobody
     """.strip()
     .replace("\n    ", "|")

@@ -38,7 +38,11 @@ def says_absent(lines: Iterable[str]) -> bool:
     seen = [_readable(line[:_LONGEST_LINE]).strip() for line in islice(lines, _MOST_LINES)]
     spaced = "\n".join(seen)[:_LONGEST_TEXT]
     unspaced = _BLANKS.sub("", spaced)
-    return _SAYS_SO.search(spaced) is not None or _SAYS_SO_UNSPACED.search(unspaced) is not None
+    return (
+        any(map(_HEADING.match, seen))
+        or _SAYS_SO.search(spaced) is not None
+        or _SAYS_SO_UNSPACED.search(unspaced) is not None
+    )
 
 
 _LONGEST_LINE = 500
@@ -92,7 +96,10 @@ _NAMED_SUBJECT = re.compile(
 _CALENDAR_SUBJECT = words.beginning(words.CALENDAR_SUBJECTS, r"\s?[:\uff1a]")
 _REACTED_SUBJECT = re.compile(rf".{{1,80}}\s(?:{words.alternatives(words.REACTIONS)})", re.IGNORECASE)
 _REACTED = re.compile(rf".{{1,80}}\s(?:{words.alternatives(words.REACTIONS)})\W{{0,12}}", re.IGNORECASE)
-_SAYS_SO = re.compile(words.alternatives(words.MACHINE_TEXTS, words.ABSENT_TEXTS), re.IGNORECASE)
+_HEADING = words.beginning(words.AUTOMATIC_SUBJECTS, r"\W{0,3}(?:$|[:\uff1a])")
+_SAYS_SO = re.compile(
+    words.alternatives(words.MACHINE_TEXTS, words.ABSENT_TEXTS), re.IGNORECASE | re.MULTILINE
+)
 _SAYS_SO_UNSPACED = re.compile(words.alternatives(words.UNSPACED_TEXTS))
 
 

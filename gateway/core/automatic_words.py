@@ -37,7 +37,6 @@ LABEL_END = r"\s{0,3}(?:$|[:：(\[\u2013\u2014-]|re\b|aw\b)"
 AUTOMATIC_SUBJECTS = {
     "en": r"""
         auto(?:matic|mated|matically generated)?[\s-]?(?:reply|response|respons|answer)\b
-        auto:
         out[\s-]of[\s-](?:the[\s-])?office\b
         (?:away|on (?:vacation|holidays?|leave|annual leave)|out) (?:until|till|from)\b
         away from (?:my|the) (?:mail|e-?mail|desk|office)
@@ -74,7 +73,7 @@ AUTOMATIC_SUBJECTS = {
 
 AUTOMATIC_LABELS = {
     "absent": r"""
-        ooo|oof|vacation|absence|absente?|away|abwesend|abwesenheit|urlaub|ausencia|ausente|ausência|assenza
+        auto(?=:)|ooo|oof|vacation|absence|absente?|away|abwesend|abwesenheit|urlaub|ausencia|ausente|ausência|assenza
         assente|afwezig|afwezigheid|frånvaro|fravær|poissa|nieobecność|dovolená|nepřítomnost|távollét|absență
         απουσία|отпуск|отсутствие|відпустка|不在|休暇|休假
     """,
@@ -211,65 +210,82 @@ MACHINE_TEXTS = {
 
 _AWAY_DE = (
     r"(?:nicht (?:im (?:büro|hause?|dienst)|erreichbar|am arbeitsplatz)|au(?:ß|ss)er haus|im urlaub"
-    r"|in elternzeit|im mutterschutz|abwesend|auf dienstreise|krankgeschrieben)"
+    r"|in elternzeit|im mutterschutz|abwesend|auf (?:dienst|geschäfts)reise|krankgeschrieben"
+    r"|wieder (?:erreichbar|im (?:büro|hause?)|für sie da))"
 )
 
 ABSENT_TEXTS = {
     "en": r"""
         \bi(?:'m| am|'ll be| will be)~out of (?:the |my |our )?office
-        \bi(?:'m| am|'ll be| will be)~on (?:\w{3,9} )?(?:vacation|holidays?|leave)\b
+        \bi(?:'m| am|'ll be| will be)~on (?:\w{3,9} )?(?:vacation|holidays?|leave|pto)\b
+        \bi(?:'m| am|'ll be| will be)~on a business trip\b
+        \bi(?:'m| am|'ll be| will be)~ooo\b
+        ^(?:currently )?out of (?:the )?office (?:until|till|from)\b
+        ^(?:currently )?on (?:annual )?(?:leave|vacation|holiday) (?:until|till|from)\b
+        \bi(?:'ll| will) (?:respond|reply|answer)~(?:(?:when|once) i (?:return|am back)|(?:up)?on my return)\b
         \bi(?:'m| am|'ll be| will be)~away (?:from (?:my|the) (?:desk|office|mail|e-?mail)|until|till|from)\b
         \bi(?:'m| am|'ll be| will be)~out (?:until|till|sick)\b
         \bi(?:'ll| will) (?:return|be back) (?:to|in|at) (?:the office|work|my desk)\b
         \bi will not be reading my mail
         (?:limited|no|little|intermittent|sporadic) access to (?:my )?e-?mails?
-        \b(?:i no longer work|i am no longer (?:with|employed|working)|is no longer employed)\b
+        (?:limited|no|little|intermittent|sporadic) (?:e-?mail|internet) access
+        \bi (?:have left the company|no longer work|am no longer (?:with|employed|working))\b
         our offices? (?:is|are|will be) closed
     """,
     "de": rf"""
         \b(?:bin|befinde|ich werde|werde ich|wir sind|sind wir)\b~{_AWAY_DE}
+        \bich habe~urlaub\b
         arbeite nicht mehr (?:bei|für)
         unser büro (?:ist|bleibt)~geschlossen
     """,
     "fr": r"""
         \bje (?:suis|serai)~(?:absente?|en (?:congés?|vacances|déplacement|arrêt)|hors du bureau)\b
         absente? du bureau
+        je (?:serai|suis) de retour
+        je n'(?:ai|aurai)~accès à (?:mes|ma) (?:e-?mails?|mails?|messagerie|courriels)
         je ne travaille plus (?:chez|pour)
         (?:nos bureaux sont|notre bureau est) fermée?s?
     """,
     "es": r"""
         (?:estoy|estaré|encuentro|encontraré)~(?:fuera de (?:la )?oficina|de (?:vacaciones|baja|permiso))
-        (?:estoy|estaré|encuentro|encontraré)~ausente
+        (?:estoy|estaré|encuentro|encontraré)~(?:ausente|fuera hasta)
+        no (?:estoy|estaré) en la oficina
     """,
     "pt": r"""
         (?:estou|estarei|encontro-me|me encontro)~(?:fora do escritório|de férias|ausente|de licença)
+        não (?:estou|estarei) no escritório
     """,
     "it": r"""
         (?:\bsono|sarò)~fuori (?:ufficio|sede|dall'ufficio)\b
+        non (?:sono|sarò) in ufficio
         (?:\bsono|sarò)~(?:in (?:ferie|malattia|vacanza|congedo)|assent[ei])\b
     """,
     "nl": r"""
         (?:ik ben|ben ik|ik zal)~(?:niet op kantoor|afwezig|(?:met|op) vakantie|met verlof|buiten kantoor)\b
+        (?:ik ben|ben ik)~weer (?:aanwezig|bereikbaar|op kantoor)
     """,
     "sv": r"""
         jag är~(?:inte på kontoret|på semester|bortrest|frånvarande|tjänstledig|föräldraledig)\b
-        jag har semester
+        jag (?:har semester|är~(?:ledig|åter|tillbaka))\b
     """,
     "da": r"""
-        jeg (?:er|holder)~(?:ikke på kontoret|ferie|fraværende|ude af kontoret)\b
+        jeg (?:er|holder)~(?:ikke på kontoret|ferie|fraværende|ude af kontoret|tilbage)\b
     """,
     "nb": r"""
-        jeg er~(?:ikke på kontoret|ute av kontoret|på ferie|bortreist|fraværende|i permisjon)\b
+        jeg (?:er|har)~(?:ute av kontoret|ferie|bortreist|fraværende|i permisjon|tilbake)\b
     """,
     "fi": r"""
+        \ben ole tavoitettavissa
+        \bpalaan (?:töihin|toimistolle)
         \bolen~(?:poissa|lomalla|vuosilomalla|matkoilla|vapaalla)\b
     """,
     "pl": r"""
         (?:jestem|będę|przebywam)~(?:poza biurem|na urlopie|nieobecn[ay]|na zwolnieniu)\b
+        nie (?:ma|będzie) mnie w (?:biurze|pracy)
     """,
     "cs": r"""
         (?:\bjsem|\bbudu)~(?:mimo kancelář|na dovolené|nepřítom[en]n?[aý]?|v zahraničí)\b
-        nejsem (?:v kanceláři|k zastižení)
+        ne(?:jsem|budu) (?:v kanceláři|k zastižení|přítom)
         čerpám dovolenou
     """,
     "sk": r"""
@@ -278,6 +294,7 @@ ABSENT_TEXTS = {
     "hu": r"""
         nem (?:vagyok|leszek) (?:az irodában|elérhető)
         szabadságon (?:vagyok|leszek)
+        szabadságomat töltöm
         házon kívül vagyok
     """,
     "ro": r"""
@@ -289,13 +306,15 @@ ABSENT_TEXTS = {
     """,
     "tr": r"""
         (?:yıllık )?izin(?:deyim|liyim|de olacağım)
-        ofis(?:te değilim| dışındayım)
+        iznimi kullan
+        ofis(?:te değilim| dışındayım| dışında (?:olacağım|bulun))
         \btatildeyim
     """,
     "ru": r"""
         (?:нахожусь|\bбуду|\bя)~(?:в (?:отпуске|командировке|отъезде)|вне офиса|не в офисе|на больничном)\b
         меня (?:не будет|нет)\b~(?:на месте|в офисе|на работе)
         \b(?:отсутствую|буду отсутствовать)\b
+        ^в (?:отпуске|командировке)\b
     """,
     "uk": r"""
         (?:перебуваю|\bбуду|\bя)~(?:у відпустці|у відрядженні|поза офісом)\b
@@ -308,16 +327,19 @@ ABSENT_TEXTS = {
 
 UNSPACED_TEXTS = {
     "ja": r"""
-        (?:不在|休暇|お休み|休業)(?:を|と|に)?(?:いただ|頂|して(?:い|お)|させて|取得して|となって)
+        (?<![はが])(?:休暇|不在|出張)中(?:です|でございます|につき|のため)
+        (?:不在|休暇|お休み|休業|外出|留守|出張)(?:を|と|に)?(?:いただ|頂|して(?:い|お)|させて|取得して|となって)
         (?:不在|休暇|出張)のため、?(?:返信|ご返信|お返事|ご連絡|確認|対応)
         (?:自動(?:応答|返信|送信|配信)(?:です|メールです|メッセージです|されて|しており|でお送り))
     """,
     "zh": r"""
         (?:我|本人)[^。！？，,]{0,20}(?:休假|出差|外出|度假|不在)
+        (?:^|[，。！,])(?:目前|现在|現在|近期)?(?:正在)?(?:休假|外出|出差|不在办公室|不在辦公室)
         (?:这|這|此|本)(?:是|邮件|郵件|信)[^。！？，,]{0,12}(?:自动|自動)(?:回复|回覆|答复|发送|發送|发出)
     """,
     "ko": r"""
         (?:부재중|휴가중|휴가로|출장중)(?:입니다|이오니|이므로|으로|이라|인관계로|자리를)
+        자리를비(?:우|웁)
         자동(?:회신|응답|답장|발송)(?:입니다|메일입니다|메시지입니다|된메일)
     """,
 }

@@ -290,7 +290,7 @@ def test_every_golden_automatic_mail_is_explained() -> None:
     automatic_mails = [
         path
         for path in REPLIES.glob("[3-5][0-9][0-9]-*.result")
-        if json.loads(path.read_text(encoding="utf-8"))["automatic"]
+        if json.loads(path.read_text(encoding="utf-8"))["auto"]
     ]
     assert len(automatic_mails) >= 150
     assert all(path.with_suffix(".readme").stat().st_size > 20 for path in automatic_mails)

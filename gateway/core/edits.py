@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any
 
-from gateway.core import signature
+from gateway.core import quotes, signature
 from gateway.core.action import Field, FieldType
 from gateway.core.grammar import is_courtesy
 from gateway.core.mail import plain
@@ -101,11 +101,13 @@ def read_draft(lines: Sequence[str], fields: Sequence[Field], values: Mapping[st
     known = {_key(field.name): field for field in fields if field.name in values}
     sections: dict[str, _Section] = {}
     current: _Section | None = None
-    for line in map(_unmarked, lines):
+    for line in quotes.without_headers([_unmarked(line) for line in lines]):
         label, value = _labelled(line)
         if label and not line.lstrip().startswith(_BAR):
             field = known.get(_key(label))
-            current = sections.setdefault(field.name, _Section(field, value)) if field else None
+            current = _Section(field, value) if field and field.name not in sections else None
+            if current:
+                sections[current.field.name] = current
         elif current and _HEADING.fullmatch(line):
             current = None
         elif current:

@@ -33,6 +33,10 @@ class Fresh:
     """What stands under a signature's mark, `-- `, up to a notice or footer."""
     quoted: bool
     forwarded: bool
+    ours: bool = False
+    """Whether what is quoted is known to be our letter, and not just any text."""
+    copied: bool = False
+    """Whether our text stands there without any mark, as if its copier had written it."""
 
 
 def split(text: str, request: str = "") -> Fresh:
@@ -56,6 +60,8 @@ def split(text: str, request: str = "") -> Fresh:
         signature=(*signature, *second),
         quote=tuple(lines[end : end + MAX_LINES]),
         quoted=mark is not None,
+        ours=any(map(sent.heads, lines[end : end + MAX_LINES])),
+        copied=mark is _Mark.COPY,
         forwarded=mark is not None and quotes.is_forward(seen(lines[end])),
     )
 
@@ -75,13 +81,18 @@ class _Sent:
     def __init__(self, request: str) -> None:
         self.known = bool(request.strip())
         self._words = f" {' '.join(_said(request))} "
+        self._spelled_words = f" {_spelled(request)} "
         self._head = [each for each in map(_said, request.split("\n")) if len(each) >= _HEAD_WORDS][
             :_HEAD_LINES
         ]
 
+    def heads(self, line: str) -> bool:
+        """Whether this is one of the first lines of what we wrote."""
+        return self.known and _said(line) in self._head
+
     def begins(self, lines: Sequence[str], index: int) -> bool:
         """Whether our letter begins on this line, copied without any mark."""
-        if not self.known or _said(lines[index]) not in self._head:
+        if not self.heads(lines[index]):
             return False
         following = next((line for line in lines[index + 1 :] if line.strip()), "")
         return self.has(following)
@@ -98,7 +109,9 @@ class _Sent:
         could be meant for us.
         """
         if self.known:
-            return self.has(f"{quoted} {text}")
+            # Without numbers: `in 3 hours` is another number each time that it is written.
+            joined = f" {' '.join(map(_spelled, (quoted, text)))} "
+            return bool(_spelled(text)) and joined in self._spelled_words
         rest = len(quoted) >= _WRAPPED and text[:1].islower() and not any(letter.isdigit() for letter in text)
         return rest and not grammar.is_strong(text) and not grammar.hedged(Verb.APPROVE, (text,))
 
@@ -195,6 +208,10 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
 
 def _said(text: str) -> list[str]:
     return _WORDS.findall(plain(text).casefold())
+
+
+def _spelled(text: str) -> str:
+    return " ".join(word for word in _said(text) if not word.isdigit())
 
 
 def _trimmed(lines: list[str]) -> list[str]:

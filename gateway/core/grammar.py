@@ -141,13 +141,14 @@ _DECORATION = " \t*_\"'()\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION
 _MODIFIERS = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _ALPHABETS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"})
 _OPENING = re.compile(
-    rf"[{re.escape(_DECORATION)}]*+(?:(?:{'|'.join(sorted(SELVES))}) (?:hereby )?|j')?+"
+    rf"[{re.escape(_DECORATION)}]*+(?:(?:{'|'.join(sorted(SELVES))}) (?:hereby )?|j['\u2019])?+"
     r"(?P<verb>[^\W\d_]+)(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _BESIDE = re.compile(
-    r"(?:[^\W_]|[ \t*_\"'\u2019\u201c\u201d]|[.,!;\u3001\u3002\uff01](?![.,!;])|[-\u2013\u2014](?=\s))*+"
+    r"(?:[^\W_]|[ \t*_\"'\u2019\u201c\u201d]|[.,!;\u3001\u3002\uff0c\uff01](?![.,!;])"
+    r"|[-\u2013\u2014](?=\s))*+"
     r"!{0,3}"
 )
 _PLEASED = re.compile(
@@ -165,8 +166,10 @@ _PARTING = re.compile(
     re.IGNORECASE,
 )
 """Farewells of more words than `PARTINGS`, and those of other languages."""
-_PAUSE = re.compile(r"\s*[-\u2013\u2014.,;!]")
-_REASON = re.compile(r"\s*(?:[-\u2013\u2014:.,;!]|because\b|due to\b|since\b)", re.IGNORECASE)
+_PAUSE = re.compile(r"\s*[-\u2013\u2014.,;!\u3001\u3002\uff0c\uff01]")
+_REASON = re.compile(
+    r"\s*(?:[-\u2013\u2014:.,;!\u3001\u3002\uff0c\uff1a\uff01]|because\b|due to\b|since\b)", re.IGNORECASE
+)
 _UNSPACED_HEDGE = re.compile(UNSPACED_HEDGES)
 _QUESTION = re.compile(
     "[?\u00bf\u061f\u2753\u2754\u26a0\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1\U0001f914]"
@@ -189,7 +192,8 @@ def _parted(line: str, known: Vocabulary) -> tuple[Verb | None, str]:
         rest = bare[len(word) :].lstrip(_MODIFIERS)
         if bare[: len(word)].casefold() == word and not (rest[:1].isalnum() and word[-1:].isalnum()):
             return verb, _plain(rest)
-    match = _OPENING.match(_plain(line).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    text = _plain(line)
+    match = _OPENING.match(text)
     return (known.verbs.get(match["verb"].casefold()), match["rest"]) if match else (None, "")
 
 
@@ -204,7 +208,7 @@ def _alphabet(letter: str) -> str:
 
 
 def _speaks_of_decisions(line: str, known: Vocabulary) -> bool:
-    said = words(line)
+    said = [part for word in words(line) for part in word.split("'")]
     if any(word in FAMILIES or word in known.extra for word in said):
         return True
     if any(word in plain(line) for word in (*UNSPACED_FAMILIES, *known.extra)):

@@ -133,8 +133,11 @@ _MAX_CONTAINERS = 100
 _MAX_DELIMITERS = 1000
 # The others are either aliases of these or codecs whose decoders can be made slow.
 _CHARSET = re.compile(
-    r"(?:us-)?ascii|utf-?(?:8|16|16le|16be)|latin-?1|(?:iso|windows|cp|koi8|gb|big5|shift|sjis|euc|mac)[a-z0-9_-]{0,20}"
+    r"(?:us-)?ascii|utf-?(?:8|16|16le|16be)|latin-?1"
+    r"|(?:iso|windows|cp|koi8|gb|big5|shift|sjis|euc|mac|ks_c)[a-z0-9_-]{0,20}"
 )
+# What senders mean by these names, as browsers read them (WHATWG Encoding, 4.2).
+_MEANT = {"iso-8859-1": "cp1252", "latin-1": "cp1252", "latin1": "cp1252", "gb2312": "gb18030"}
 
 
 def _check_size(raw: bytes) -> None:
@@ -197,7 +200,7 @@ def _decode(octets: bytes, charset: str) -> str:
     """Decode by the declared charset, replacing what does not fit; without one guess UTF-8, then Latin-1."""
     if _CHARSET.fullmatch(charset) and not charset.endswith("ascii"):
         try:
-            return octets.decode(charset, "replace")
+            return octets.decode(_MEANT.get(charset, charset), "replace")
         except LookupError:
             return octets.decode("latin-1")
     try:

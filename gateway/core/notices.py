@@ -25,6 +25,9 @@ def past_banner(lines: Sequence[str]) -> int:
 def ends_text(lines: Sequence[str], index: int) -> bool:
     """Whether a notice or a footer begins here, and goes on to the end."""
     text = seen(lines[index])
+    below = next((seen(line) for line in lines[index + 1 :] if line.strip()), "")
+    if _RULED.match(text) and (is_footer(below) or is_list_name(below)):
+        return True
     return is_footer(text) or _DISCLAIMER.match(text) is not None or _is_notice(lines, index)
 
 
@@ -45,11 +48,12 @@ def is_device(text: str) -> bool:
 
 # To their ends made of known words only: what else stands on such a line was typed.
 _DEVICE_WORD = (
-    r"(?:my|the|an?|for|on|mobile|phone|cell|cellphone|smartphone|tablet|device|handheld|wireless|iphone"
+    r"(?:my|the|an?|for|on|with|mobile|phone|cell|cellphone|smartphone|tablet|device|handheld|wireless|iphone"
     r"|ipad|ipod|watch|mac|android|ios|windows|samsung|galaxy|blackberry|nokia|xperia|huawei|xiaomi|redmi"
     r"|oneplus|pixel|google|gmail|inbox|outlook|yahoo|proton|protonmail|secure|e?-?mail|app|superhuman"
     r"|spark|typeapp|bluemail|zoho|fastmail|thunderbird|airmail|edison|aol|gmx|t-mobile|verizon|vodafone"
-    r"|meine[mnrs]?|für|handy|mon|ma|pour|mi|meu|para|mio|per|mijn|voor|min|mojego|моего|\d{1,4})"
+    r"|k-9|hey|canary|tutanota|tuta|mailbird|nine|aquamail|network|4g|5g|lte"
+    r"|meine[mnrs]?|für|handy|mon|ma|pour|mi|meu|para|mio|per|mijn|voor|min|mojego|моего|\d{1,4})\W{0,2}"
 )
 _EXCUSE = (
     r"(?:(?:please|excuse|forgive|pardon|any|my|the|brevity|shortness|terseness|typos?|spelling|errors"
@@ -59,9 +63,13 @@ _DEVICE = re.compile(
     rf"[\W_]{{0,3}}(?:(?:sent from my [\w-]+|sent (?:from|via|with)|get outlook|gesendet (?:von|mit)"
     rf"|envoyé (?:de|depuis|à partir de)|enviado (?:desde|do|a partir d[eo])|inviato dal?|verstuurd vanaf"
     rf"|verzonden (?:vanaf|met)|skickat från|sendt fra|wysłane z|отправлено (?:\u0441|\u0438\u0437))"
-    rf"(?: {_DEVICE_WORD}){{0,8}}|von meine[mr] (?:[\w-]+ ){{1,2}}gesendet|iphoneから送信|发自我的 ?iphone"
-    rf"|從我的 ?iphone ?傳送)"
-    rf"(?: ?[<(\[]https?://[^\s<>]{{1,200}}[>)\]])?[\W_]{{0,3}}(?:{_EXCUSE})?",
+    rf"(?: [\[(]?{_DEVICE_WORD}){{0,8}}(?: (?:on the|über das) [\w-]+ network)?"
+    rf"|von meine[mr](?:/meiner)? (?:[\w-]+ ){{1,2}}gesendet"
+    rf"|outlook für (?:ios|android) (?:beziehen|herunterladen)"
+    rf"|(?:obtenir|téléchargez) outlook pour (?:ios|android)|obtener outlook para (?:ios|android)"
+    rf"|(?:scarica|ottieni) outlook per (?:ios|android)|obter o outlook para (?:ios|android)"
+    rf"|outlook voor (?:ios|android) downloaden|iphoneから送信|发自我的 ?iphone|從我的 ?iphone ?傳送)"
+    rf"(?: ?[<(\[] ?https?://[^\s<>]{{1,200}} ?[>)\]])?(?: secure e?-?mail)?[\W_]{{0,3}}(?:{_EXCUSE})?",
     re.IGNORECASE,
 )
 # Each wants more than one word of lawyers' language, since people write about confidential mails too.
@@ -109,7 +117,7 @@ _LIST_FOOTER = re.compile(
     r"|sent from the .{1,80} mailing list archive at )",
     re.IGNORECASE,
 )
-_LIST_NAME = re.compile(r"[\w.-]{1,40} mailing list$", re.IGNORECASE)
+_LIST_NAME = re.compile(r"[\w.-]{1,40} mailing list(?: -- [^\s@]{1,64}@[^\s@]{1,200})?$", re.IGNORECASE)
 _BANNER = re.compile(
     r"[\W_]{0,6}(?:\[?external\]?(?: (?:e-?mail|message|sender))?[\W_]{0,6}$"
     r"|(?:(?:caution|warning|external(?: e-?mail)?|attention|notice)\b\W{1,4})?this (?:e-?mail|message) "

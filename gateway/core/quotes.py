@@ -35,6 +35,17 @@ def is_forward(text: str) -> bool:
     return _FORWARD.search(text) is not None
 
 
+def without_headers(lines: Sequence[str]) -> list[str]:
+    """Leave out the header lines of quoted mails, each block down to the empty line below it."""
+    kept: list[str] = []
+    inside = False
+    for index, line in enumerate(lines):
+        inside = bool(line.strip()) and (inside or _is_header_block(lines, index))
+        if not inside:
+            kept.append(line)
+    return kept
+
+
 # --- attributions: "On Tue, 3 Mar 2026 at 09:14, Dana <dana@example.com> wrote:", one to four lines ---------
 
 _WROTE = re.compile(
@@ -42,7 +53,7 @@ _WROTE = re.compile(
     r"|geschreven|skrev|napisała?|napisał\(a\)|kirjoitti|napsala?|napsal\(a\)|írta|yazd\u0131|scris"
     r"|написала?"
     r"|написав|escrit|pisze|написал\(.\)|пишет|писала?|пише|viết)\b"
-    r"|写道|寫道|メッセージ|書きました|작성|כתב)[^:\uff1a]{0,120}[:\uff1a]\W{0,3}$",
+    r"|写道|寫道|メッセージ|書きました|작성|כתב)(?:[^:\uff1a]|\d:\d){0,120}[:\uff1a]\W{0,3}$",
     re.IGNORECASE,
 )
 _WHEN = re.compile(r"@|\b(?:19|20)\d\d\b|\d{1,2}[:.h]\d\d|\d{1,2}[/.-]\d{1,2}|\d{4}年")
@@ -59,7 +70,9 @@ _DATED_SENDER = re.compile(
 )
 _NAMED_WRITER = re.compile(r"(?:[^\W\d_][\w.'-]* ){1,4}wrote")
 _SENT = re.compile(
-    r"(?:On|Am|Le) .{8,80}<[^<>\s]{1,100}@[^<>\s]{1,100}> (?:sent|envoyé|gesendet):", re.IGNORECASE
+    r"(?:(?:On|Am|Le) .{8,80}<[^<>\s]{1,100}@[^<>\s]{1,100}> (?:sent|envoyé|gesendet)"
+    r"|(?:Quoting|Citando(?: a)?|Zitat von|Citation de|Quoting from) .{0,80}[^<>\s]@[^<>\s]{1,100}>?):",
+    re.IGNORECASE,
 )
 _WROTE_RULED = re.compile(r"-{2,} ?[^-]{1,80} wrote ?-{2,}")
 # A client's line says none of these; a person who cites somebody does.

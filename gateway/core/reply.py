@@ -245,12 +245,14 @@ def _decision(
     if verb is Verb.MODIFY:
         return _modify(text, opening.rest, context, writer)
     fields = context.fields or ()
-    doubt = _doubt(verb, text) or (_not_only_approved(text, fields, writer) if verb is Verb.APPROVE else None)
-    if verb is Verb.APPROVE and not doubt and _is_edited(text, context):
+    doubt = _doubt(verb, text)
+    if verb is Verb.APPROVE and not doubt:
+        doubt = _not_only_approved(text, opening.rest, fields, writer)
+    if verb is Verb.APPROVE and not doubt and (text.copied or (text.ours and _is_edited(text, context))):
         doubt = Reason.EDITED_COPY
     if doubt:
         return replace(_unclear(doubt), line=line)
-    remarks = signature.divide(below, writer).remarks if verb is Verb.APPROVE else below
+    remarks = signature.divide(below, writer).remarks
     comment = _comment((opening.rest, *remarks))
     return Reading(said=_DECISIONS[verb], reason=Reason.CLEAR, line=line, comment=comment)
 
@@ -285,8 +287,10 @@ def _doubt(verb: Verb, text: Fresh) -> Reason | None:
     return Reason.HEDGED if verb is Verb.REJECT and grammar.hedged(verb, text.lines) else None
 
 
-def _not_only_approved(text: Fresh, fields: Sequence[Field], writer: frozenset[str]) -> Reason | None:
-    """Ask whether under APPROVE stands anything besides courtesies, assent and a signature."""
+def _not_only_approved(
+    text: Fresh, rest: str, fields: Sequence[Field], writer: frozenset[str]
+) -> Reason | None:
+    """Ask whether beside or under APPROVE stands anything besides courtesies, assent and a signature."""
     parts = [signature.divide(lines, writer) for lines in (text.lines[1:], text.below)]
     remarks = [line for part in parts for line in part.remarks]
     signed = [*(line for part in parts for line in part.signature), *text.signature]
@@ -294,7 +298,7 @@ def _not_only_approved(text: Fresh, fields: Sequence[Field], writer: frozenset[s
         return Reason.FIELD_LINES
     if any(edits.names_field(line, fields) for line in signed):
         return Reason.FIELD_LINES
-    if grammar.hedged(Verb.APPROVE, (text.lines[0], *remarks)) or any(map(grammar.is_strong, signed)):
+    if grammar.hedged(Verb.APPROVE, (rest, *remarks)) or any(map(grammar.is_strong, signed)):
         return Reason.HEDGED
     if not all(map(grammar.is_assent, remarks)):
         return Reason.EXTRA_WORDS
@@ -339,7 +343,7 @@ def _comment(lines: Sequence[str]) -> str | None:
     """Return what was said besides the verb: no courtesies, no farewell, nothing under it."""
     end = next((index for index, line in enumerate(lines) if grammar.is_parting(line)), len(lines))
     said = "\n".join("" if grammar.is_courtesy(line) else line.rstrip() for line in lines[:end])
-    return said.strip().lstrip("-\N{EN DASH}\N{EM DASH}:.,;! ") or None
+    return said.strip().lstrip("-\N{EN DASH}\N{EM DASH}:.,;!\u3001\u3002\uff0c\uff1a\uff01 ") or None
 
 
 def _agree(one: Reading, other: Reading) -> bool:

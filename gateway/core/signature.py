@@ -90,7 +90,8 @@ def _begins(lines: Sequence[str], writer: frozenset[str]) -> bool:
 
 
 def _takes_leave(line: str) -> bool:
-    return grammar.is_parting(line) or (grammar.is_courtesy(line) and line.rstrip().endswith(","))
+    thanks = grammar.is_courtesy(line) and line.rstrip().endswith(",") and bool(grammar.words(line))
+    return grammar.is_parting(line) or thanks
 
 
 def _name(line: str) -> list[str]:

@@ -16,7 +16,7 @@ from benchmarks.profiling import profiled
 from benchmarks.subject import GATEWAY, PASSWORD, REQUESTER, REVIEWER, request, serve
 from gateway import daemon
 from gateway.config import load
-from gateway.core.approval import Channel, Verdict
+from gateway.core.approval import Channel, Identity, Verdict
 from gateway.core.execution import RowState
 from gateway.log import configure, on_step
 from gateway.service import Ballot
@@ -74,7 +74,13 @@ class Whole:
     async def approve(self, key: str) -> None:
         thread = self._threads.pop(key)
         (approval,) = await self._store.read(lambda tx: tx.approvals_of(thread))
-        ballot = Ballot(approval=approval.id, by=REVIEWER, verdict=Verdict.APPROVE, channel=Channel.LINK)
+        ballot = Ballot(
+            approval=approval.id,
+            by=REVIEWER,
+            verdict=Verdict.APPROVE,
+            channel=Channel.LINK,
+            identity=Identity.LINK,
+        )
         await self._service.vote(ballot)
 
     async def settle(self) -> None:

@@ -18,6 +18,7 @@ from gateway import daemon
 from gateway.config import load
 from gateway.core.approval import Channel, Identity, Verdict
 from gateway.core.execution import RowState
+from gateway.demo.mailserver import HOSTNAME
 from gateway.log import configure, on_step
 from gateway.service import Ballot
 from gateway.store import Transaction
@@ -43,6 +44,7 @@ password = "{password}"
 
 [mail]
 reply_to = "{gateway}"
+authserv_id = "{authserv_id}"
 
 [http]
 port = {http_port}
@@ -105,6 +107,7 @@ def _write_config(place: Path, smtp_port: int, imap_port: int) -> Path:
         smtp_port=smtp_port,
         imap_port=imap_port,
         gateway=GATEWAY,
+        authserv_id=HOSTNAME,
         reviewer=REVIEWER,
         password=PASSWORD,
     )

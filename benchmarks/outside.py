@@ -38,7 +38,7 @@ class Outside:
     def __init__(self) -> None:
         self.mails: Counter[str] = Counter()
         self._expected: dict[tuple[str, str], asyncio.Future[Mail]] = {}
-        self._mailbox = MailServer({GATEWAY: PASSWORD})
+        self._mailbox = MailServer({GATEWAY: PASSWORD, REVIEWER: PASSWORD})
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -50,6 +50,7 @@ class Outside:
         self.imap_port = self._mailbox.imap_port
         self._pen = aiosmtplib.SMTP(hostname="127.0.0.1", port=self._mailbox.smtp_port, start_tls=False)
         await self._pen.connect()
+        await self._pen.login(REVIEWER, PASSWORD)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -16,8 +16,9 @@ from benchmarks.profiling import profiled
 from benchmarks.subject import GATEWAY, PASSWORD, REQUESTER, REVIEWER, request, serve
 from gateway import daemon
 from gateway.config import load
-from gateway.core.approval import Channel, Verdict
+from gateway.core.approval import Channel, Identity, Verdict
 from gateway.core.execution import RowState
+from gateway.demo.mailserver import HOSTNAME
 from gateway.log import configure, on_step
 from gateway.service import Ballot
 from gateway.store import Transaction
@@ -43,6 +44,7 @@ password = "{password}"
 
 [mail]
 reply_to = "{gateway}"
+authserv_id = "{authserv_id}"
 
 [http]
 port = {http_port}
@@ -74,7 +76,13 @@ class Whole:
     async def approve(self, key: str) -> None:
         thread = self._threads.pop(key)
         (approval,) = await self._store.read(lambda tx: tx.approvals_of(thread))
-        ballot = Ballot(approval=approval.id, by=REVIEWER, verdict=Verdict.APPROVE, channel=Channel.LINK)
+        ballot = Ballot(
+            approval=approval.id,
+            by=REVIEWER,
+            verdict=Verdict.APPROVE,
+            channel=Channel.LINK,
+            identity=Identity.LINK,
+        )
         await self._service.vote(ballot)
 
     async def settle(self) -> None:
@@ -99,6 +107,7 @@ def _write_config(place: Path, smtp_port: int, imap_port: int) -> Path:
         smtp_port=smtp_port,
         imap_port=imap_port,
         gateway=GATEWAY,
+        authserv_id=HOSTNAME,
         reviewer=REVIEWER,
         password=PASSWORD,
     )

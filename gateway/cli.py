@@ -210,7 +210,7 @@ def decide(
 
     async def vote(service: "Service") -> "Reply":
         from gateway.config import policy
-        from gateway.core.approval import Channel
+        from gateway.core.approval import Channel, Identity
         from gateway.service import Ballot
 
         person = policy(loaded).person(as_)
@@ -219,6 +219,7 @@ def decide(
             by=person.email if person else as_,
             verdict=Verdict(verdict),
             channel=Channel.CLI,
+            identity=Identity.OS_USER,
             comment=comment,
             evidence=f"user {getpass.getuser()}",
             edits=edits,

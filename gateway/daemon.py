@@ -18,6 +18,7 @@ from gateway.actions import Actions
 from gateway.actions.send_email import NAME as SEND_EMAIL
 from gateway.actions.send_email import SendEmail
 from gateway.config import Config, policy
+from gateway.core.authentication import Form, Trust
 from gateway.core.policy import Policy
 from gateway.core.tokens import Signatory
 from gateway.core.transport import Security
@@ -110,7 +111,9 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     saver, {BUILTIN: agent.build(planner)}, replayable_starts=frozenset({BUILTIN})
                 )
                 service = _service(config, store, common)
-                inbound = Inbound(store=store, service=service, policy=common.policy, clock=clock)
+                inbound = Inbound(
+                    store=store, service=service, policy=common.policy, trust=_trust(config), clock=clock
+                )
                 box = _mailbox(config, inbound)
                 yield Parts(
                     service=service,
@@ -233,6 +236,14 @@ def _post_office(config: Config) -> PostOffice:
         domain=domain,
         timezone=config.gateway.timezone,
     )
+
+
+def _trust(config: Config) -> Trust | None:
+    """Say whose Authentication-Results are believed; None believes the From line."""
+    mail = config.mail
+    if mail.sender_auth == "address":
+        return None
+    return Trust(server=mail.authserv_id or "", received=mail.authserv_received, form=Form(mail.authserv))
 
 
 def _mailbox(config: Config, inbound: Inbound) -> mailbox.Mailbox:

@@ -3,13 +3,14 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
-from gateway.core import reply, sender, tokens
-from gateway.core.approval import Answer, Approval, Channel, Remarked, Verdict, Voted
+from gateway.core import authentication, reply, sender, tokens
+from gateway.core.approval import Answer, Approval, Channel, Identity, Remarked, State, Verdict, Voted
+from gateway.core.authentication import Trust
 from gateway.core.effects import Letter, SendLetter
 from gateway.core.policy import Policy
 from gateway.core.reply import NO_CONTEXT, Reading, Said
@@ -25,6 +26,8 @@ HELP_LIMIT = 3
 """Answers to mails that were not understood: per person and approval, one in ten minutes, three in all."""
 ANSWER_LIMIT = 5
 """Answers to mails that were understood and changed nothing, per person and approval."""
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far the mail server's clock may be behind ours; beyond that a mail was there before its question."""
 
 _VERDICTS: Mapping[Said, Verdict] = {
     Said.APPROVE: Verdict.APPROVE,
@@ -66,17 +69,42 @@ class _Finding:
     reading: Reading | None = None
     event: Voted | Remarked | Reply | None = None
     message_id: str | None = None
+    help: str = ""
+    """Why the reviewer is written to although the mail is put aside."""
+    stranger: str = ""
+    """Who used the reviewer's handle instead of the reviewer."""
+    server: str = ""
+    """The mail server that vouches for the mail, and is not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """What the handle in a mail stands for; a replaced one decides nothing."""
+
+    claim: Claim
+    approval: Approval
+    is_replaced: bool = False
 
 
 class Inbound:
-    """Turns each mail into at most one event; the same octets never decide twice."""
+    """Turns each mail into at most one event; the same octets never decide twice.
+
+    `trust` says which mail server's word is taken for who wrote a mail; with None, From is believed.
+    """
 
     def __init__(
-        self, *, store: Store, service: Service, policy: Policy, clock: Callable[[], datetime]
+        self,
+        *,
+        store: Store,
+        service: Service,
+        policy: Policy,
+        trust: Trust | None,
+        clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._service = service
         self._policy = policy
+        self._trust = trust
         self._clock = clock
 
     async def floor(self, account: str, folder: str, uidvalidity: int, uidnext: int) -> int:
@@ -107,7 +135,14 @@ class Inbound:
         except Exception:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
             log.exception("mail.broke_us", uid=mail.uid)
             return await self._broke(mail, known)
-        log.info("mail.filed", uid=mail.uid, filing=filing, reason=finding.reason, approval=_about(finding))
+        log.info(
+            "mail.filed",
+            uid=mail.uid,
+            filing=filing,
+            reason=finding.reason,
+            approval=_about(finding),
+            **({"server": finding.server} if finding.server else {}),
+        )
         if reply_given is not None:
             self._service.announce(reply_given)
         self._service.work_waits.set()
@@ -128,30 +163,24 @@ class Inbound:
         octets = mail.octets
         handles = await asyncio.to_thread(reply.handles, octets)
         claimed = await self._store.read(lambda tx: self._claimed(tx, handles))
-        context = self._service.reading_context(claimed[1], claimed[0].reviewer) if claimed else NO_CONTEXT
+        context = (
+            self._service.reading_context(claimed.approval, claimed.claim.reviewer) if claimed else NO_CONTEXT
+        )
         reading = await asyncio.to_thread(reply.read, octets, context)
         message_id = reply.message_id(octets)
         if reading.automatic:
-            claim = claimed[0] if claimed else None
+            claim = claimed.claim if claimed else None
             return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
         if claimed is None:
             reason = "bad-token" if handles else "no-token"
             return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=message_id)
-        return await self._answer(octets, claimed, reading, message_id)
-
-    async def _answer(
-        self, octets: bytes, claimed: tuple[Claim, Approval], reading: Reading, message_id: str | None
-    ) -> _Finding:
-        """See that the writer is the person the handle was made for, and what they said."""
-        claim, approval = claimed
-        author = sender.identify(octets)
-        person = self._policy.person(author.address) if author.address else None
-        if person is None or person.email != claim.reviewer:
-            reason = author.why if author.address is None else "wrong-sender"
-            return _Finding(Filing.QUARANTINE, reason, claim, reading, message_id=message_id)
+        refused, identity = self._verify(octets, claimed, mail.received_at)
+        if refused:
+            return replace(refused, reading=reading, message_id=message_id)
+        claim = claimed.claim
         if reading.said is Said.RESPOND:
             remark = Remarked(
-                by=person.email,
+                by=claim.reviewer,
                 text=reading.comment or "",
                 channel=Channel.REPLY,
                 evidence=message_id or sha256(octets).hexdigest(),
@@ -160,10 +189,11 @@ class Inbound:
         if reading.said not in _VERDICTS:
             return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
         ballot = Ballot(
-            approval=approval.id,
-            by=person.email,
+            approval=claim.approval,
+            by=claim.reviewer,
             verdict=_VERDICTS[reading.said],
             channel=Channel.REPLY,
+            identity=identity,
             comment=reading.comment or "",
             evidence=message_id or "",
             edits=reading.edits,
@@ -171,14 +201,54 @@ class Inbound:
         event = await self._service.as_event(ballot)
         return _Finding(Filing.PROCESSED, reading.reason, claim, reading, event, message_id)
 
-    def _claimed(self, tx: Transaction, handles: tuple[str, ...]) -> tuple[Claim, Approval] | None:
-        """Take the first handle that is ours, wherever in the mail it stood."""
+    def _verify(
+        self, octets: bytes, claimed: _Claimed, received_at: datetime
+    ) -> tuple[_Finding | None, Identity]:
+        """See that the writer is the person the handle was made for: once, for every place it may stand in.
+
+        Returns why the mail is put aside, or None, and what showed who wrote it.
+        """
+
+        def aside(
+            reason: str, help_: str = "", stranger: str = "", server: str = ""
+        ) -> tuple[_Finding, Identity]:
+            refused = _Finding(
+                Filing.QUARANTINE, reason, claimed.claim, help=help_, stranger=stranger, server=server
+            )
+            return refused, Identity.UNKNOWN
+
+        author = sender.identify(octets)
+        if author.address is None:
+            return aside(author.why)
+        person = self._policy.person(author.address)
+        if person is None or person.email != claimed.claim.reviewer:
+            return aside("wrong-sender", stranger="" if claimed.is_replaced else author.address)
+        identity = Identity.ADDRESS
+        if self._trust is not None:
+            verdict = authentication.verify(octets, author.address, self._trust)
+            if verdict.method is None:
+                return aside(verdict.why, "unauthenticated", server=verdict.server)
+            identity = Identity(verdict.method)
+        if claimed.is_replaced:
+            return aside("replaced-token", "replaced-token")
+        # By our server's clock, never by the Date that the sender wrote.
+        if received_at < claimed.approval.opened_at - CLOCK_SKEW:
+            return aside("older-than-question", "older-than-question")
+        return None, identity
+
+    def _claimed(self, tx: Transaction, handles: tuple[str, ...]) -> _Claimed | None:
+        """Take the first handle that is ours, wherever in the mail it stood; one that was replaced, last."""
+        replaced: _Claimed | None = None
         for handle in handles:
             try:
-                return self._service.verified(tx, tokens.read(handle), Purpose.REPLY)
+                return _Claimed(*self._service.verified(tx, tokens.read(handle), Purpose.REPLY))
+            except tokens.ReplacedTokenError as error:
+                replaced = replaced or _Claimed(
+                    error.claim, tx.approval(error.claim.approval), is_replaced=True
+                )
             except tokens.TokenError:
                 continue
-        return None
+        return replaced
 
     def _record(self, tx: Transaction, mail: Mail, finding: _Finding) -> tuple[Filing, Reply | None]:
         """Record mail and decision in one transaction; a copy of a mail decides nothing again."""
@@ -189,13 +259,29 @@ class Inbound:
             )
             return Filing(earlier.filing), None
         tx.record_inbound(row)
-        if finding.claim is None or finding.reading is None or finding.filing is not Filing.PROCESSED:
+        if finding.claim is None or finding.reading is None:
+            return finding.filing, None
+        if finding.filing is not Filing.PROCESSED:
+            self._put_aside(tx, finding.claim, finding, occasion=row.sha256 or "")
             return finding.filing, None
         given = finding.event
         if isinstance(given, Voted | Remarked):
             given = self._service.decide_in(tx, finding.claim.approval, given)
         self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
         return finding.filing, given
+
+    def _put_aside(self, tx: Transaction, claim: Claim, finding: _Finding, occasion: str) -> None:
+        """Help the reviewer whose mail counts for nothing, at their own address and not at that in From."""
+        if finding.stranger:
+            self._service.replace_handles(tx, claim, finding.stranger)
+        ignored = finding.reading is None or finding.reading.said is Said.IGNORED
+        if not finding.help or ignored or tx.approval(claim.approval).state is not State.OPEN:
+            return
+        if not self._had_enough(tx, claim, Letter.UNCLEAR, understood=False):
+            letter = SendLetter(
+                Letter.UNCLEAR, claim.reviewer, claim.approval, {"reason": finding.help}, occasion
+            )
+            self._service.write_to(tx, tx.approval(claim.approval), letter)
 
     def _write_back(
         self, tx: Transaction, claim: Claim, reading: Reading, given: Reply | None, occasion: str

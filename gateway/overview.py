@@ -40,7 +40,8 @@ def brief(tx: Transaction, approval: Approval) -> dict[str, Any]:
         "requester": approval.requester,
         "reviewers": list(approval.reviewers),
         "votes": [
-            {"by": vote.by, "verdict": vote.verdict, "channel": vote.channel} for vote in approval.votes
+            {"by": vote.by, "verdict": vote.verdict, "channel": vote.channel, "identity": vote.identity}
+            for vote in approval.votes
         ],
         "opened_at": approval.opened_at,
         "expires_at": approval.expires_at,
@@ -145,7 +146,9 @@ def _entry(entry: Mapping[str, Any]) -> str:
     vote = entry["data"].get("vote")
     if vote:
         said = f"{vote['by']} said {vote['verdict']} by {vote['channel']}"
-        said += f" ({vote['evidence']})" if vote["channel"] in {"cli", "api"} else ""
+        known_by = [vote.get("identity", ""), vote["evidence"] if vote["channel"] in {"cli", "api"} else ""]
+        if any(known_by):
+            said += f" ({', '.join(filter(None, known_by))})"
         return f"{said}: {vote['comment']}" if vote["comment"] else said
     return _CAPITAL.sub(" ", entry["what"]).lower()
 

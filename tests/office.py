@@ -10,7 +10,7 @@ from typing import Any
 from builders import NOW, policy
 from gateway.actions import Actions
 from gateway.actions.send_email import NAME, SendEmail
-from gateway.core.approval import Approval, Channel, State, Verdict
+from gateway.core.approval import Approval, Channel, Identity, State, Verdict
 from gateway.core.effects import Effect, Letter, SendLetter
 from gateway.core.execution import RowState
 from gateway.core.policy import Policy, Risk
@@ -92,6 +92,7 @@ class Office:
             "by": approval.reviewers[0],
             "verdict": verdict,
             "channel": Channel.LINK,
+            "identity": Identity.LINK,
         }
         return await self.service.vote(Ballot(**(values | changes)))
 

@@ -20,7 +20,7 @@ import httpx
 
 from gateway import daemon, log, web
 from gateway.config import load
-from gateway.demo.mailserver import Delivered
+from gateway.demo.mailserver import HOSTNAME, Delivered
 from gateway.store import StoredFact, Transaction, open_reader
 from servers.dovecot import PASSWORD
 from servers.post import Post
@@ -50,6 +50,7 @@ password_file = "secrets/imap"
 
 [mail]
 reply_to = "{gateway}"
+authserv_id = "{authserv_id}"
 
 [http]
 port = {http_port}
@@ -194,7 +195,8 @@ class Gateway:
 
     async def reply(self, letter: Letter, text: str, **headers: str) -> None:
         mail = answer(letter, text, {name.replace("_", "-"): value for name, value in headers.items()})
-        await self.post.send(letter.delivered.recipient, letter.reply_to, octets_of(mail))
+        person = letter.delivered.recipient
+        await self.post.send(person, letter.reply_to, octets_of(mail), login=person)
 
     def letters(self, kind: str, to: str) -> list[Delivered]:
         """What has been delivered by now."""
@@ -287,7 +289,7 @@ def install(place: Path, post: Post, policy: str = HIGH) -> Path:
         http_port = sock.getsockname()[1]
     ports = {"smtp_port": post.smtp_port, "imap_port": post.imap_port, "http_port": http_port}
     config = place / "config.toml"
-    config.write_text(_CONFIG.format(gateway=post.gateway, **ports) + policy)
+    config.write_text(_CONFIG.format(gateway=post.gateway, authserv_id=HOSTNAME, **ports) + policy)
     return config
 
 

@@ -33,6 +33,7 @@ username = "approvals"
 password_file = "secret"
 [mail]
 reply_to = "approvals@example.com"
+authserv_id = "mx.example.com"
 [[keys]]
 file = "key"
 created = 2026-01-01

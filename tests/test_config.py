@@ -41,6 +41,7 @@ password_file = "secrets/imap"
 
 [mail]
 reply_to = "approvals@example.com"
+authserv_id = "mx.example.com"
 
 [http]
 host = "127.0.0.1"
@@ -208,6 +209,7 @@ def test_environment_alone(folder: Path) -> None:
     environ = {
         "GATEWAY_GATEWAY__BASE_URL": "http://127.0.0.1:8080/",
         "GATEWAY_IMAP__HOST": "imap.example.com",
+        "GATEWAY_MAIL__AUTHSERV_ID": "mx.example.com",
         "GATEWAY_IMAP__PASSWORD": "secret",
         "GATEWAY_IMAP__USERNAME": "approvals",
         "GATEWAY_KEYS__0__CREATED": "2026-01-31T08:00:00Z",
@@ -440,6 +442,31 @@ def test_sample_is_sound(tmp_path: Path) -> None:
         "http.tokens[0].file",
         "keys[0].file",
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "received"),
+    [
+        ('authserv_id = "MX.Example.com."', 1),
+        ('authserv_id = "*.example.com"\nauthserv_received = 2', 2),
+        ('authserv = "microsoft365"', 3),
+        ('authserv = "microsoft365"\nauthserv_received = 4', 4),
+    ],
+)
+def test_whose_word_is_taken(folder: Path, settings: str, received: int) -> None:
+    """T43: a mail server is named, or expressly the one without name; Received lines default by its kind."""
+    mail = load(write(folder, changed('authserv_id = "mx.example.com"', settings)), {}).mail
+    assert mail.authserv_received == received
+    assert mail.sender_auth == "dmarc"
+    assert mail.authserv_id in {"mx.example.com", "*.example.com", None}
+
+
+def test_believing_from_is_warned_about(folder: Path) -> None:
+    """T10: `address` runs, and the check says what it means."""
+    path = write(folder, changed('authserv_id = "mx.example.com"', 'sender_auth = "address"'))
+    assert load(path, {}).mail.sender_auth == "address"
+    (warning,) = warnings(path)
+    assert warning.startswith("mail.sender_auth: believes every From line, and anybody can forge one")
 
 
 def test_sample_shows_every_key_at_its_default(tmp_path: Path) -> None:

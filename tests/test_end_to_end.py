@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.demo.mailserver import HOSTNAME
 from running import (
     ALICE,
     BOB,
@@ -451,26 +452,66 @@ async def test_out_of_office(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize(
     "author",
-    [
-        "mallory@example.org",
-        f'"{ALICE}" <mallory@example.org>',
-        f"{ALICE}, mallory@example.org",
-        BOB,
-        f"{ALICE}.example.org",
-    ],
+    ["mallory@example.org", f'"{ALICE}" <mallory@example.org>', BOB, f"{ALICE}.example.org"],
 )
 async def test_somebody_elses_reply(tmp_path: Path, author: str) -> None:
-    """A reply under a reviewer's handle decides nothing unless it is from that reviewer."""
+    """T48: somebody else's reply under a reviewer's handle decides nothing, and the handle is replaced."""
+    async with embedded(tmp_path) as gateway:
+        thread = await gateway.ask()
+        leaked = await gateway.letter("ask", ALICE)
+        await gateway.reply(leaked, "APPROVE", From=author)
+        again, alert = await gateway.letter("ask", ALICE), await gateway.letter("alert", OPS)
+        assert "Somebody else used the reply address" in again.text
+        assert author.rpartition("<")[2].rstrip(">") in alert.text
+        assert not set(leaked.handles) & set(again.handles)
+        assert again.message["References"] is None
+        assert (await gateway.client.get(leaked.link)).status_code == 404
+
+        await gateway.reply(leaked, "APPROVE")
+        assert "has been replaced" in " ".join((await gateway.letter("unclear", ALICE)).text.split())
+        await gateway.reply(again, "REJECT")
+        receipt = await gateway.letter("receipt", ALICE)
+        assert root_of(receipt) == again.message["Message-ID"]
+        assert gateway.kinds(thread).count("VoteCounted") == 1
+        put_aside = await gateway.post.mailbox(gateway.post.gateway, "Quarantine")
+        assert [b"APPROVE" in mail for mail in put_aside] == [True, True]
+        assert not gateway.emails
+
+
+async def test_two_authors(tmp_path: Path) -> None:
+    """T14: a reply that two may have written decides nothing, and the reviewer's own still does."""
     async with embedded(tmp_path) as gateway:
         thread = await gateway.ask()
         asked = await gateway.letter("ask", ALICE)
-        await gateway.reply(asked, "APPROVE", From=author)
+        await gateway.reply(asked, "APPROVE", From=f"{ALICE}, mallory@example.org")
         await gateway.reply(asked, "REJECT")
         await gateway.letter("receipt", ALICE)
         assert gateway.kinds(thread).count("VoteCounted") == 1
         (put_aside,) = await gateway.post.mailbox(gateway.post.gateway, "Quarantine")
         assert b"APPROVE" in put_aside
-        assert not gateway.emails
+
+
+@pytest.mark.parametrize("login", ["", BOB], ids=["nobody", "another person"])
+async def test_forged_reply(gateway: Gateway, login: str) -> None:
+    """T10, T12, T86: the reviewer's name and handle and a forged proof, but another login, decide nothing."""
+    thread = await gateway.ask()
+    asked = await gateway.letter("ask", ALICE)
+    proof = f"{HOSTNAME}; auth=pass smtp.auth={ALICE}; dmarc=pass header.from=example.com"
+    forged = answer(asked, "APPROVE", {"Authentication-Results": proof})
+    await gateway.post.send(ALICE, asked.reply_to, octets_of(forged), login=login)
+    helped = await gateway.letter("unclear", ALICE)
+    assert "could be a forgery in your name" in " ".join(helped.text.split())
+    assert (await gateway.status(thread))["approvals"][0]["votes"] == []
+
+    await gateway.reply(asked, "APPROVE")
+    await gateway.letter("receipt", ALICE)
+    (vote,) = (await gateway.status(thread))["approvals"][0]["votes"]
+    assert vote["identity"] == "auth"
+    shown = await gateway.command("show", asked.message["Subject"].rpartition("#")[2].rstrip("]"))
+    assert [entry.get("reason") for entry in shown["timeline"] if entry["what"] == "mail"] == [
+        "unaligned" if login else "unproven",
+        "clear",
+    ]
 
 
 async def test_poison_ahead(gateway: Gateway) -> None:

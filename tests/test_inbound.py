@@ -2,31 +2,42 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders import ALICE, BOB, NOW
-from gateway.core.approval import Approval, State, Verdict
+from builders import ALICE, BOB
+from gateway.core import tokens
+from gateway.core.approval import Approval, Identity, State, Verdict
+from gateway.core.authentication import Trust
 from gateway.core.effects import Letter, ResumeGraph
 from gateway.core.tokens import Purpose
-from gateway.inbound import HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
+from gateway.inbound import CLOCK_SKEW, HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
 from gateway.store import InboundRow, StoreUnavailableError
 from office import Office, open_office
+
+TRUST = Trust(server="mx.example.com")
 
 
 class Box:
     """A mailbox that hands its mails to the gateway, each with the next UID."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, trust: Trust | None = TRUST) -> None:
         self.office = office
         self.inbound = Inbound(
-            store=office.store, service=office.service, policy=office.policy, clock=office.clock
+            store=office.store,
+            service=office.service,
+            policy=office.policy,
+            trust=trust,
+            clock=office.clock,
         )
         self.uid = 0
 
-    async def receives(self, octets: bytes | None, uid: int | None = None, size: int = 0) -> Filing:
+    async def receives(
+        self, octets: bytes | None, uid: int | None = None, size: int = 0, at: datetime | None = None
+    ) -> Filing:
         self.uid += uid is None
         mail = Mail(
             account="approvals",
@@ -34,7 +45,7 @@ class Box:
             uidvalidity=1,
             uid=uid or self.uid,
             size=len(octets) if octets is not None else size,
-            received_at=NOW,
+            received_at=at or self.office.now,
             octets=octets,
         )
         return await self.inbound.receive(mail)
@@ -46,9 +57,11 @@ class Box:
         return row
 
     async def reply(self, approval: Approval, text: str, **changes: Any) -> bytes:
-        """Write the mail that a reviewer's phone would send."""
+        """Write the mail that a reviewer's phone would send, as our mail server delivers it."""
         handle = await self.office.handle(approval, Purpose.REPLY, changes.pop("handle_of", None))
+        domain = str(changes.get("From", ALICE.email)).rpartition("@")[2].rstrip(">")
         headers = {
+            "Authentication-Results": f"mx.example.com; dmarc=pass header.from={domain}",
             "From": "Alice <alice@example.com>",
             "To": f"approvals+{handle}@example.com",
             "Subject": "Re: Approve?",
@@ -74,6 +87,7 @@ async def test_a_reviewers_reply_decides_and_is_filed_as_processed(box: Box) -> 
     assert decided.state is State.APPROVED
     (vote,) = decided.votes
     assert (vote.by, vote.channel, vote.comment) == (ALICE.email, "reply", "Looks good.")
+    assert vote.identity is Identity.DMARC
     assert vote.evidence == "<1@phone.example.com>"
 
 
@@ -84,21 +98,193 @@ async def test_an_alias_is_the_same_person(box: Box) -> None:
     assert (await box.office.approval(approval)).votes[0].by == ALICE.email
 
 
-@pytest.mark.parametrize("place", ["To", "Cc", "In-Reply-To", "References"])
-async def test_a_handle_is_the_same_wherever_it_stands(box: Box, place: str) -> None:
-    """T11: one verifier for every place, so that each decides, or refuses, alike."""
+PLACES = ["To", "Cc", "In-Reply-To", "References", "Subject", "body"]
+
+
+async def carrying(box: Box, approval: Approval, handle: str, place: str, **changes: Any) -> bytes:
+    """A mail that says APPROVE, with the handle in one place."""
+    value = {
+        "In-Reply-To": f"<{handle}.row@example.com>",
+        "References": f"<{handle}.row@example.com>",
+        "Subject": f"Re: Approve? [ref: {handle}]",
+    }.get(place, f"a+{handle}@example.com")
+    text = f"APPROVE\r\n\r\n> ref: {handle}" if place == "body" else "APPROVE"
+    elsewhere = {"To": "approvals@example.com"} | (
+        {} if place == "body" else {place.replace("-", "_"): value}
+    )
+    return await box.reply(approval, text, **elsewhere, **changes)
+
+
+@pytest.mark.parametrize("vouched_for", [True, False], ids=["vouched for", "not vouched for"])
+@pytest.mark.parametrize("sender", [ALICE.email, BOB.email], ids=["from the reviewer", "from another"])
+@pytest.mark.parametrize("is_ours", [True, False], ids=["our token", "another token"])
+@pytest.mark.parametrize("place", PLACES)
+async def test_token_sender_and_server_must_all_agree(
+    box: Box, place: str, is_ours: bool, sender: str, vouched_for: bool
+) -> None:
+    """T10, T11: only this reviewer's token, From and vouching together decide, wherever the token stands."""
     approval = await box.office.asked()
     handle = await box.office.handle(approval, Purpose.REPLY)
-    value = (
-        f"<{handle}.row@example.com>" if place in {"In-Reply-To", "References"} else f"a+{handle}@example.com"
-    )
-    other = {} if place == "To" else {"To": "approvals@example.com"}
-    forged = value.replace(handle[:6], "aaaaaa" if handle[:6] != "aaaaaa" else "bbbbbb")
-    bad = await box.reply(approval, "APPROVE", **{**other, place.replace("-", "_"): forged})
-    assert await box.receives(bad) is Filing.QUARANTINE
-    assert (await box.row()).reason == "bad-token"
-    good = await box.reply(approval, "APPROVE", **{**other, place.replace("-", "_"): value})
-    assert await box.receives(good) is Filing.PROCESSED
+    if not is_ours:
+        handle = ("aaaaaa" if handle[:6] != "aaaaaa" else "bbbbbb") + handle[6:]
+    results = "dmarc=pass header.from=example.com" if vouched_for else "dmarc=fail header.from=example.com"
+    stamp = {"Authentication_Results": f"mx.example.com; {results}"}
+    octets = await carrying(box, approval, handle, place, From=sender, **stamp)
+    decides = is_ours and sender == ALICE.email and vouched_for
+    assert await box.receives(octets) is (Filing.PROCESSED if decides else Filing.QUARANTINE)
+    assert await box.office.state(approval) is (State.APPROVED if decides else State.OPEN)
+    refused = "bad-token" if not is_ours else "wrong-sender" if sender != ALICE.email else "failed"
+    assert (await box.row()).reason == ("clear" if decides else refused)
+
+
+@pytest.mark.parametrize(
+    ("results", "identity"),
+    [
+        ("dmarc=pass header.from=example.com", Identity.DMARC),
+        ("dkim=pass header.d=example.com", Identity.DKIM),
+        ("spf=pass smtp.mailfrom=alice@example.com", Identity.SPF),
+        ("auth=pass smtp.auth=alice@example.com", Identity.AUTH),
+    ],
+)
+async def test_what_showed_the_writer_is_kept_with_the_vote(
+    box: Box, results: str, identity: Identity
+) -> None:
+    """Later it can be seen how sure it was that this person voted."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "APPROVE", Authentication_Results=f"mx.example.com; {results}")
+    await box.receives(octets)
+    (vote,) = (await box.office.approval(approval)).votes
+    assert vote.identity is identity
+
+
+async def test_from_is_believed_where_the_configuration_says_so(tmp_path: Path) -> None:
+    """T10: without a server to trust the token and the From address decide, and the vote says so."""
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        box = Box(office, trust=None)
+        approval = await office.asked()
+        await box.receives(await box.reply(approval, "APPROVE", Authentication_Results=""))
+        (vote,) = (await office.approval(approval)).votes
+        assert vote.identity is Identity.ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("stamp", "reason"),
+    [
+        ("", "unstamped"),
+        ("mx.attack.example; dmarc=pass header.from=example.com", "foreign"),
+        ("mx.example.com; none", "unproven"),
+        ("mx.example.com; dmarc=fail header.from=example.com", "failed"),
+        ("mx.example.com; dmarc=pass header.from=attack.example", "unaligned"),
+        ("mx.example.com; dmarc=pass header.from=example.com; dmarc=fail", "conflicting"),
+        ("mx.example.com dmarc=pass header.from=example.com", "garbled"),
+    ],
+)
+async def test_a_mail_that_nobody_vouches_for_decides_nothing(box: Box, stamp: str, reason: str) -> None:
+    """T86: it is put aside with the reason, and the reviewer gets one letter that shows another way."""
+    approval = await box.office.asked()
+    for n in range(5):
+        octets = await box.reply(approval, f"APPROVE\r\n{n}", Authentication_Results=stamp)
+        assert await box.receives(octets) is Filing.QUARANTINE
+        assert (await box.row()).reason == reason
+    assert await box.office.state(approval) is State.OPEN
+    (letter,) = await box.office.letters(Letter.UNCLEAR)
+    assert (letter.to, letter.details["reason"]) == (ALICE.email, "unauthenticated")
+
+
+async def test_help_goes_to_the_address_in_the_configuration(box: Box) -> None:
+    """T86: an alias in From is nobody to write to: it may be forged as well."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "APPROVE", From="a.lee@example.org", Authentication_Results="")
+    await box.receives(octets)
+    (letter,) = await box.office.letters(Letter.UNCLEAR)
+    assert letter.to == ALICE.email
+
+
+@pytest.mark.parametrize("changes", [{"Auto_Submitted": "auto-replied"}, {"Precedence": "auto_reply"}])
+async def test_a_machine_gets_no_help(box: Box, changes: dict[str, str]) -> None:
+    """T74: an automatic answer without vouching is filed, and nobody is written to."""
+    approval = await box.office.asked()
+    await box.receives(await box.reply(approval, "APPROVE", Authentication_Results="", **changes))
+    assert not await box.office.letters(Letter.UNCLEAR)
+
+
+async def test_no_help_once_the_question_is_closed(box: Box) -> None:
+    """The letter says that the question is open; then it must be."""
+    approval = await box.office.asked()
+    await box.office.votes(approval, by=BOB.email)
+    await box.receives(await box.reply(approval, "REJECT", Authentication_Results=""))
+    assert (await box.row()).reason == "unstamped"
+    assert not await box.office.letters(Letter.UNCLEAR)
+
+
+@pytest.mark.parametrize("sender", [BOB.email, "mallory@attack.example"])
+async def test_a_leaked_reply_address_is_replaced(box: Box, sender: str) -> None:
+    """T48: operators are told, the reviewer is asked again, and what has leaked is worthless."""
+    approval = await box.office.asked()
+    leaked = await box.office.handle(approval, Purpose.REPLY)
+    link = await box.office.handle(approval, Purpose.LINK)
+    await box.receives(await box.reply(approval, "APPROVE", From=sender))
+    assert (await box.row()).reason == "wrong-sender"
+    again = [each for each in await box.office.letters(Letter.ASK) if each.details]
+    assert [(each.to, each.details) for each in again] == [(ALICE.email, {"reason": "used-by-another"})]
+    (alert,) = await box.office.letters(Letter.ALERT)
+    assert alert.details["facts"]["sender"] == sender
+    with pytest.raises(tokens.ReplacedTokenError):
+        await box.office.service.view(link)
+
+    old = await box.reply(approval, "APPROVE", To=f"approvals+{leaked}@example.com")
+    assert await box.receives(old) is Filing.QUARANTINE
+    assert (await box.row()).reason == "replaced-token"
+    assert [each.details["reason"] for each in await box.office.letters(Letter.UNCLEAR)] == ["replaced-token"]
+    assert await box.office.state(approval) is State.OPEN
+
+    assert await box.receives(await box.reply(approval, "APPROVE")) is Filing.PROCESSED
+    assert await box.office.state(approval) is State.APPROVED
+
+
+async def test_others_keep_their_reply_addresses(box: Box) -> None:
+    """T48: what one reviewer's token has suffered is no matter of the others'."""
+    approval = await box.office.asked()
+    before = [await box.office.handle(approval, purpose, BOB.email) for purpose in Purpose]
+    await box.receives(await box.reply(approval, "APPROVE", From=BOB.email, handle_of=ALICE.email))
+    assert [await box.office.handle(approval, purpose, BOB.email) for purpose in Purpose] == before
+
+
+async def test_a_stranger_cannot_make_a_storm(box: Box) -> None:
+    """T48, T74: whoever has the reply address, the old or the new one, makes us write once."""
+    approval = await box.office.asked()
+    first = await box.reply(approval, "APPROVE", From="mallory@attack.example")
+    await box.receives(first)
+    before = len(await box.office.effects())
+    for n in range(5):
+        await box.receives(first + b"%d" % n)
+        await box.receives(await box.reply(approval, f"APPROVE {n}", From="mallory@attack.example"))
+    assert len(await box.office.effects()) == before
+    assert await box.receives(await box.reply(approval, "APPROVE")) is Filing.PROCESSED
+
+
+async def test_a_closed_question_is_not_asked_again(box: Box) -> None:
+    """T48: when it is decided there is nothing left to protect."""
+    approval = await box.office.asked()
+    octets = await box.reply(approval, "APPROVE", From="mallory@attack.example")
+    await box.office.votes(approval, by=BOB.email)
+    before = len(await box.office.effects())
+    await box.receives(octets)
+    assert len(await box.office.effects()) == before
+
+
+async def test_a_mail_older_than_its_question_decides_nothing(box: Box) -> None:
+    """T47: by the mail server's clock, which may be a little behind ours; the reviewer is told."""
+    approval = await box.office.asked()
+    early = approval.opened_at - CLOCK_SKEW - timedelta(seconds=1)
+    date = {"Date": "Tue, 3 Mar 2026 12:00:00 +0000"}
+    assert await box.receives(await box.reply(approval, "APPROVE", **date), at=early) is Filing.QUARANTINE
+    assert (await box.row()).reason == "older-than-question"
+    (letter,) = await box.office.letters(Letter.UNCLEAR)
+    assert letter.details["reason"] == "older-than-question"
+    assert await box.office.state(approval) is State.OPEN
+    slow = approval.opened_at - CLOCK_SKEW
+    assert await box.receives(await box.reply(approval, "APPROVE", Date=""), at=slow) is Filing.PROCESSED
     assert await box.office.state(approval) is State.APPROVED
 
 

@@ -11,7 +11,7 @@ from builders import ALICE, BOB, NOW, policy, rule
 from gateway.actions.send_email import NAME
 from gateway.core import tokens
 from gateway.core.action import Action, digest
-from gateway.core.approval import Answer, Channel, State, Verdict
+from gateway.core.approval import Answer, Channel, Identity, State, Verdict
 from gateway.core.effects import Letter, Perform, ResumeGraph, StartGraph
 from gateway.core.execution import Receipt, ReceiptStatus, RowState, ThreadState
 from gateway.core.policy import POLICY, Decider, Policy
@@ -297,7 +297,13 @@ async def test_a_vote_on_nothing_is_named(office: Office) -> None:
     """An unknown number is an error of the caller, not a crash."""
     with pytest.raises(NotFoundError, match="no approval NOTHING1"):
         await office.service.vote(
-            Ballot(approval="NOTHING1", by="a", verdict=Verdict.APPROVE, channel=Channel.CLI)
+            Ballot(
+                approval="NOTHING1",
+                by="a",
+                verdict=Verdict.APPROVE,
+                channel=Channel.CLI,
+                identity=Identity.OS_USER,
+            )
         )
 
 

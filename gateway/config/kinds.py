@@ -66,6 +66,14 @@ def _domain(text: str) -> str:
     return text.lower()
 
 
+def _server_name(text: str) -> str:
+    name = text.lower().removesuffix(".")
+    host = name.removeprefix("*.")
+    if not is_domain(host) or (name != host and "." not in host):
+        raise ValueError(f"must be a name such as mx.example.com, or *.example.com, not {text!r}")
+    return name
+
+
 def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -154,6 +162,7 @@ Whole = Annotated[int, Field(strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 Address = Annotated[str, AfterValidator(_address)]
 Domain = Annotated[str, AfterValidator(_domain)]
+ServerName = Annotated[str, AfterValidator(_server_name)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Duration = Annotated[
     timedelta,

@@ -56,6 +56,38 @@ files that are missing; `gateway config check` only warns. An end of line after 
 A signing key is 32 random bytes or more, for example from `openssl rand -hex 32`. To change keys, add one
 with its date, and keep the old one until the last question that it signed is answered: the newest signs, all
 of them are accepted.
+
+## Who wrote a reply
+
+A reply decides only if its token belongs to the reviewer, its one From address is theirs, and, with
+`sender_auth = "dmarc"`, your mail server vouches for that address. The gateway does not check signatures
+again: it reads what your mail server wrote into `Authentication-Results` when it took the mail. Open a mail
+in the gateway's mailbox to find the name in front of the topmost one, and count the `Received` lines above
+it.
+
+| Mail server | `[mail]` |
+| --- | --- |
+| Postfix with OpenDKIM or OpenDMARC, Dovecot by LMTP | `authserv_id = "mx.example.com"` |
+| the same, delivered without LMTP | `authserv_id = "mx.example.com"`, `authserv_received = 0` |
+| Gmail, Google Workspace | `authserv_id = "mx.google.com"`, `authserv_received = 2` |
+| Fastmail | `authserv_id = "*.messagingengine.com"`, `authserv_received = 2` |
+| Microsoft 365 | `authserv = "microsoft365"` |
+
+The first row was measured, the others were taken from headers of such mails: look at one of yours. Only the
+topmost header is read. It counts with `dmarc=pass` for exactly the From domain; where it says nothing of
+DMARC, or that the domain asks for none, with `auth=pass` for the From address, or with `dkim=pass` or
+`spf=pass` for exactly its domain. A failure beside a pass, two results of DMARC, or a line that programs
+could read in two ways is no pass. What showed the writer is kept with the vote. A mail that is not vouched
+for goes to quarantine, with the reason in the log.
+
+Your mail server must write the header into every mail, also into those that it could not check, and take out
+those that came in under its own name. Postfix does with `AlwaysAddARHeader yes` in `opendkim.conf`;
+OpenDMARC comes behind OpenDKIM in `smtpd_milters`, so that its result is the topmost. Microsoft 365 writes
+no name into its header: whatever mail reaches the mailbox without having been checked, such as through a
+connector of your own, can bring a forged one. Mail between people of one Microsoft 365 tenant is not checked
+there, and so decides nothing: they use the page.
+
+`sender_auth = "address"` trusts the From line. Use it only where your mail server refuses forged senders.
 """
 
 _KINDS: dict[Any, str] = {

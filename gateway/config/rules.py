@@ -80,6 +80,21 @@ def _reply_address(mail: Mail) -> Iterator[Problem]:
         yield Problem("mail.reply_to", problem, "or set plus_addressing = false")
 
 
+def _authserv(mail: Mail) -> Iterator[Problem]:
+    if mail.sender_auth == "address":
+        problem = "believes every From line, and anybody can forge one"
+        hint = "use 'dmarc' where your mail server writes Authentication-Results"
+        yield Problem("mail.sender_auth", problem, hint, warning=True)
+    elif mail.authserv == "microsoft365" and mail.authserv_id:
+        yield Problem("mail.authserv_id", "means nothing, Microsoft 365 writes no name", "leave it out")
+    elif mail.authserv == "named" and not mail.authserv_id:
+        hint = (
+            "open a mail in the gateway's mailbox: it is the word before the first semicolon of the topmost"
+            " Authentication-Results; without any such header set sender_auth = 'address'"
+        )
+        yield Problem("mail.authserv_id", "is missing", hint)
+
+
 def _signing_keys(keys: Sequence[SigningKey]) -> Iterator[Problem]:
     for position, key in enumerate(keys):
         yield from _secret(f"keys[{position}]", key)
@@ -191,6 +206,7 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _imap_login,
     _folders,
     _reply_address,
+    _authserv,
     _signing_keys,
     _tokens,
     _token_reviewers,

@@ -21,6 +21,7 @@ from gateway.config.kinds import (
     Moment,
     Port,
     PublicUrl,
+    ServerName,
     StoreUrl,
     Switch,
     Whole,
@@ -48,6 +49,7 @@ _DECIDE = "Who decides: `people`, or `auto` to let the action pass by policy (fo
 _CHANNELS = "How a vote may come: `reply` by mail, `link` to the page, `cli` command, `api` call."
 _EDIT = "Whether an edit is also its editor's approval, once they have seen the difference."
 _SMTP_PORTS = {"tls": 465, "starttls": 587, "none": 25}
+_AUTHSERV_RECEIVED = {"named": 1, "microsoft365": 3}
 _IMAP_PORTS = {"tls": 993, "starttls": 143, "none": 143}
 
 
@@ -140,8 +142,28 @@ class Mail(Table):
     plus_addressing: Switch = Field(
         default=True, description="Whether the server delivers approvals+ANYTHING@ to approvals@."
     )
-    sender_auth: Literal["address"] = Field(
-        "address", description="What shows who wrote a mail: `address` compares the From address."
+    sender_auth: Literal["dmarc", "address"] = Field(
+        "dmarc",
+        description=(
+            "What shows who wrote a mail: with `dmarc` your mail server must vouch for the From address, with"
+            " `address` it is believed, though anybody can forge it."
+        ),
+    )
+    authserv_id: ServerName | None = Field(
+        None,
+        description=(
+            "Name that your mail server puts first in its Authentication-Results, or `*.example.com` for any"
+            " host of that domain; needed for `dmarc`."
+        ),
+        examples=["mx.example.com"],
+    )
+    authserv: Literal["named", "microsoft365"] = Field(
+        "named",
+        description="How it writes them: `named` with its name, `microsoft365` without one, easier to forge.",
+    )
+    authserv_received: Annotated[Whole, Field(ge=0, le=10)] = Field(
+        default_factory=lambda read: _AUTHSERV_RECEIVED[read["authserv"]],
+        description="How many Received lines your mail server puts above them; 3 for `microsoft365`.",
     )
     max_size: Annotated[Whole, Field(ge=64 * 1024, le=MAX_BYTES)] = Field(
         2 * 1024 * 1024, description="Largest mail that is read, in bytes; larger ones go to quarantine."

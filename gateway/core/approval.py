@@ -45,6 +45,23 @@ class Channel(StrEnum):
     POLICY = "policy"
 
 
+class Identity(StrEnum):
+    """What showed who cast a vote; for a mail the words of `core.authentication.Method`."""
+
+    DMARC = "dmarc"
+    AUTH = "auth"
+    DKIM = "dkim"
+    SPF = "spf"
+    ADDRESS = "address"
+    """The From address alone, because the configuration says so."""
+    LINK = "link"
+    OS_USER = "os-user"
+    API_TOKEN = "api-token"  # noqa: S105 - no token, but the word for one
+    POLICY = "policy"
+    UNKNOWN = ""
+    """The vote was recorded before this was."""
+
+
 class Answer(StrEnum):
     """What became of an event: the same word in the log, the API, the letter and the test."""
 
@@ -88,7 +105,8 @@ class Vote:
     at: datetime
     comment: str = ""
     evidence: str = ""
-    """What shows who it was: the reply's Message-ID, the link's jti, the user of the command."""
+    """Where to look for who it was: the reply's Message-ID, the link's jti, the user of the command."""
+    identity: Identity = Identity.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,6 +365,7 @@ def _opened(approval: Approval, now: datetime) -> Outcome:
             channel=Channel.POLICY,
             at=now,
             comment=f"{approval.risk} risk passes by policy",
+            identity=Identity.POLICY,
         )
         facts = (opened, VoteCounted(approval.id, vote), Granted(approval.id, approval.digest, now))
         return Outcome(Answer.APPROVED, facts, (_resume(fold(approval, facts)),))

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.core import automatic, edits, fresh, grammar, markup, signature, tokens
 from gateway.core.action import Field
 from gateway.core.fresh import Fresh
-from gateway.core.mail import Mail, MailError, TooLargeError, headers, parse
+from gateway.core.mail import Mail, MailError, TooLargeError, decoded, headers, parse
 from gateway.core.vocabulary import Verb, Vocabulary, vocabulary
 
 
@@ -157,6 +157,7 @@ _IN_ID = re.compile(rf"<({_HANDLE})\.[^<>@\s]{{1,64}}@", re.IGNORECASE)
 _IN_BODY = re.compile(
     rf"^[ \t>|]{{0,20}}ref:[ \t]{{0,5}}({_HANDLE})[ \t]{{0,5}}$", re.IGNORECASE | re.MULTILINE
 )
+_IN_SUBJECT = re.compile(rf"\bref:[ \t]{{0,5}}({_HANDLE})(?![a-z0-9])", re.IGNORECASE)
 _ADDRESSES = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
 _IDS = ("in-reply-to", "references")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
@@ -366,6 +367,9 @@ def _addressed(raw: bytes) -> Iterator[str]:
             for header in lines:
                 if header.name == name:
                     yield from pattern.findall(header.value)
+    for header in lines:
+        if header.name == "subject":
+            yield from _IN_SUBJECT.findall(decoded(header.value))
 
 
 def _written(raw: bytes) -> list[str]:

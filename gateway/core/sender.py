@@ -33,8 +33,8 @@ class Sender:
 def identify(raw: bytes) -> Sender:
     """Read the sender's address; Sender, Reply-To and the display name never count. Never raises."""
     try:
-        lines = _header_lines(header_block(raw))
-    except (TooLargeError, _MalformedError):
+        lines = header_lines(raw)
+    except MalformedError:
         return Sender(None, Why.MALFORMED)
     found = [value for name, value in lines if name.lower() == b"from"]
     if len(found) != 1:
@@ -42,8 +42,26 @@ def identify(raw: bytes) -> Sender:
     return _address(found[0])
 
 
-class _MalformedError(ValueError):
+class MalformedError(ValueError):
     """Programs may disagree about where these header lines begin and end."""
+
+
+def header_lines(raw: bytes) -> list[tuple[bytes, bytes]]:
+    """Split the header into names and unfolded values, from the top.
+
+    Raises:
+        MalformedError: what one program would take for a line's end, another would not.
+    """
+    try:
+        block = header_block(raw)
+    except TooLargeError as error:
+        raise MalformedError(str(error)) from error
+    if b"\x00" in block or _BARE_CR.search(block) or _BLANK_FOLD.search(block):
+        raise MalformedError("a line may end in two places")
+    lines = [_HEADER_LINE.fullmatch(line) for line in _LINE_END.split(_FOLD.sub(b"", block)) if line]
+    if None in lines:
+        raise MalformedError("a line has no name")
+    return [(line[1], line[2]) for line in lines if line]
 
 
 _HEADER_LINE = re.compile(rb"([\x21-\x39\x3b-\x7e]+):(.*)", re.DOTALL)
@@ -59,16 +77,6 @@ _MAILBOX = re.compile(rf"[ \t]*(?:(?P<bare>{ADDRESS})|{_NAME}<(?P<angle>{ADDRESS
 _SEPARATED = re.compile(rf"(?:[^\x22,]|{_QUOTED})*+,")
 
 _MAX_VALUE = 2000
-
-
-def _header_lines(block: bytes) -> list[tuple[bytes, bytes]]:
-    """Split strictly: what one program would take for a line's end and another not is refused."""
-    if b"\x00" in block or _BARE_CR.search(block) or _BLANK_FOLD.search(block):
-        raise _MalformedError
-    lines = [_HEADER_LINE.fullmatch(line) for line in _LINE_END.split(_FOLD.sub(b"", block)) if line]
-    if None in lines:
-        raise _MalformedError
-    return [(line[1], line[2]) for line in lines if line]
 
 
 def _address(value: bytes) -> Sender:

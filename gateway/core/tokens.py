@@ -51,6 +51,14 @@ class Claim:
     digest: str
 
 
+class ReplacedTokenError(TokenError):
+    """Signed by us for this use, and since replaced by another; `claim` is what it stood for."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__("this token was replaced by another")
+        self.claim = claim
+
+
 @dataclass(frozen=True, slots=True)
 class Handle:
     """A handle taken apart, not yet verified."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import secrets
 from argparse import Namespace
 from asyncio import StreamReader, StreamWriter
@@ -29,17 +30,35 @@ from pymap.user import UserMetadata
 from pysasl.hashing import Cleartext
 
 HOSTNAME: Final = "mail.gateway.test"
+"""The server's name, also in the Authentication-Results that it writes."""
+# A field in any spelling, with its continuation lines; what only looks like one goes as well.
+_RESULTS: Final = re.compile(
+    rb"^authentication-results[ \t]*:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.IGNORECASE | re.MULTILINE
+)
+_EMPTY_LINE: Final = re.compile(rb"\A\r?\n|\r?\n\r?\n")
 _LARGEST_MAIL: Final = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """One mail for one recipient; `octets` are exactly what came between DATA and the dot."""
+    """One mail for one recipient; `octets` are exactly what came between DATA and the dot.
+
+    `login` is the one its sender had logged in with, empty without.
+    """
 
     mail_from: str
     recipient: str
     octets: bytes
     at: datetime
+    login: str = ""
+
+    @property
+    def stamped(self) -> bytes:
+        """The octets as they are stored: who logged in, said on top and by us alone."""
+        results = f"auth=pass smtp.auth={self.login}" if self.login else "none"
+        stamp = f"Authentication-Results: {HOSTNAME}; {results}\r\n"
+        trace = f"Received: by {HOSTNAME}; {format_datetime(self.at)}\r\n"
+        return (stamp + trace).encode() + _without_forgeries(self.octets)
 
 
 class MailServer:
@@ -53,7 +72,8 @@ class MailServer:
         imap_port: likewise, for mail going out.
 
     SMTP accepts mail with or without AUTH, since all of it is local. A mail's copy in the mailbox has
-    Return-Path, Delivered-To and Received above the untouched octets.
+    Return-Path, Delivered-To, Authentication-Results and Received above the octets, which are untouched but
+    for Authentication-Results that were forged in our name.
     """
 
     def __init__(
@@ -143,7 +163,8 @@ class MailServer:
         known = isinstance(given, LoginPassword) and (
             self._users.get(given.login.decode().lower()) == given.password.decode()
         )
-        return AuthResult(success=known, handled=False)
+        login = given.login.decode().lower() if isinstance(given, LoginPassword) else ""
+        return AuthResult(success=known, handled=False, auth_data=login)
 
     def _login_of(self, address: str) -> str | None:
         local, _, domain = address.lower().rpartition("@")
@@ -163,22 +184,24 @@ class MailServer:
         """Put a copy into the mailbox of each recipient, and tell whoever waits for it."""
         now = datetime.now(UTC)
         for recipient in envelope.rcpt_tos:
-            delivery = Delivered(envelope.mail_from or "", recipient, envelope.original_content or b"", now)
-            await self._store(delivery, session.host_name or "unknown")
+            delivery = Delivered(
+                envelope.mail_from or "",
+                recipient,
+                envelope.original_content or b"",
+                now,
+                str(session.auth_data or "") if session.authenticated else "",
+            )
+            await self._store(delivery)
             self.deliveries.append(delivery)
         async with self._news:
             self._news.notify_all()
         return f"250 2.0.0 delivered {len(envelope.rcpt_tos)}"
 
-    async def _store(self, delivery: Delivered, client: str) -> None:
+    async def _store(self, delivery: Delivered) -> None:
         login = self._login_of(delivery.recipient)
         assert login is not None, "refused at RCPT"
-        trace = (
-            f"Return-Path: <{delivery.mail_from}>\r\n"
-            f"Delivered-To: {delivery.recipient}\r\n"
-            f"Received: from {client} by {HOSTNAME}; {format_datetime(delivery.at)}\r\n"
-        )
-        copy = AppendMessage(trace.encode() + delivery.octets, delivery.at, frozenset())
+        trace = f"Return-Path: <{delivery.mail_from}>\r\nDelivered-To: {delivery.recipient}\r\n"
+        copy = AppendMessage(trace.encode() + delivery.stamped, delivery.at, frozenset())
         inbox = await self._boxes[login].get_mailbox("INBOX")
         await inbox.append(copy, recent=True)
 
@@ -194,6 +217,14 @@ class _State(ConnectionState):
         selected = await self.session.check_mailbox(self.selected)
         self._selected, missed = selected.fork(cmd)
         return list(missed) or await super().receive_updates(cmd, done)
+
+
+def _without_forgeries(octets: bytes) -> bytes:
+    """Take out every Authentication-Results that mentions our name (RFC 8601, 5)."""
+    end = _EMPTY_LINE.search(octets)
+    header, body = (octets[: end.start()], octets[end.start() :]) if end else (octets, b"")
+    own = HOSTNAME.encode()
+    return _RESULTS.sub(lambda field: b"" if own in field[0].lower() else field[0], header) + body
 
 
 def _arguments(host: str) -> Namespace:

@@ -22,7 +22,7 @@ from gateway.actions import send_email
 from gateway.config import load
 from gateway.core.approval import Approval, State
 from gateway.core.execution import ThreadState
-from gateway.demo.mailserver import Delivered, MailServer
+from gateway.demo.mailserver import HOSTNAME, Delivered, MailServer
 
 REQUEST = "Send an email to team@example.com about the Q1 report"
 REQUESTER, REVIEWER, TEAM, GATEWAY = (
@@ -54,6 +54,8 @@ password_file = "secrets/imap-password"
 
 [mail]
 reply_to = "approvals@example.com"
+# The demo's mail server says who has logged in to send a mail.
+authserv_id = "{authserv_id}"
 
 [http]
 port = {http_port}
@@ -106,12 +108,11 @@ async def run(keep: Path | None, tell: Callable[[str], None]) -> Facts:
         DemoFailedError: a step did not happen in time, or the delivered mail differs from the approved one.
     """
     with _directory(keep) as place:
-        async with MailServer(
-            {who: _password() for who in (REQUESTER, REVIEWER, TEAM)} | _login(place)
-        ) as server:
+        people = {who: _password() for who in (REQUESTER, REVIEWER, TEAM)}
+        async with MailServer(people | _login(place)) as server:
             try:
                 async with asyncio.timeout(_PATIENCE_SECONDS), _daemon(place, server) as parts:
-                    facts = await _play(parts, server, tell)
+                    facts = await _play(parts, server, tell, people[REVIEWER])
             except TimeoutError:
                 raise DemoFailedError(
                     "a step did not happen in time; gateway demo --debug shows the log"
@@ -128,7 +129,7 @@ def as_json(facts: Facts) -> str:
     return json.dumps({**asdict(facts), "faithful": facts.faithful}, indent=2)
 
 
-async def _play(parts: daemon.Parts, server: MailServer, tell: Callable[[str], None]) -> Facts:
+async def _play(parts: daemon.Parts, server: MailServer, tell: Callable[[str], None], password: str) -> Facts:
     facts, watch = Facts(), _Stopwatch()
     tell(f"{watch}  {REQUESTER} asks the agent: “{REQUEST}”")
     thread = await parts.service.start(daemon.BUILTIN, {"user_request": REQUEST}, REQUESTER)
@@ -138,7 +139,7 @@ async def _play(parts: daemon.Parts, server: MailServer, tell: Callable[[str], N
     facts.seconds["asked"] = watch.seconds
     tell(f"{watch}  the agent stops and the gateway mails {REVIEWER}: {question['Subject']}")
 
-    await _reply(server, question, "APPROVE\n\nLooks good.")
+    await _reply(server, password, question, "APPROVE\n\nLooks good.")
     tell(f"{watch}  {REVIEWER} answers that mail with one word: APPROVE")
 
     sent = await server.delivered(lambda mail: mail.recipient == TEAM)
@@ -180,8 +181,8 @@ def _compare(facts: Facts, approval: Approval, sent: Delivered) -> None:
     facts.body = sent.octets.split(b"\r\n\r\n", 1)[1] == wanted and approval.state is State.APPROVED
 
 
-async def _reply(server: MailServer, question: EmailMessage, text: str) -> None:
-    """Answer a mail as a phone does: on top, the question quoted below."""
+async def _reply(server: MailServer, password: str, question: EmailMessage, text: str) -> None:
+    """Answer a mail as a phone does: logged in, on top, the question quoted below."""
     shown = question.get_body(("plain",))
     quoted = "".join(f"> {line}\n" for line in shown.get_content().splitlines()) if shown else ""
     reply = EmailMessage()
@@ -195,6 +196,7 @@ async def _reply(server: MailServer, question: EmailMessage, text: str) -> None:
     to = question["Reply-To"].addresses[0].addr_spec
     async with SMTP(hostname=server.host, port=server.smtp_port, start_tls=False) as smtp:
         octets = reply.as_bytes(policy=mail_policy.SMTP.clone(max_line_length=998))
+        await smtp.login(REVIEWER, password)
         await smtp.sendmail(REVIEWER, [to], octets)
 
 
@@ -210,7 +212,12 @@ async def _ended(parts: daemon.Parts, thread: str) -> str:
 @asynccontextmanager
 async def _daemon(place: Path, server: MailServer) -> AsyncIterator[daemon.Parts]:
     """Run the real daemon on a real configuration file, and stop it as SIGTERM would."""
-    text = _CONFIG.format(smtp_port=server.smtp_port, imap_port=server.imap_port, http_port=_free_port())
+    text = _CONFIG.format(
+        smtp_port=server.smtp_port,
+        imap_port=server.imap_port,
+        http_port=_free_port(),
+        authserv_id=HOSTNAME,
+    )
     (place / "config.toml").write_text(text, "utf-8")
     stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
     running = asyncio.create_task(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.actions import Actions
-from gateway.core.approval import Answer, Approval, Channel, Verdict
+from gateway.core.approval import Answer, Approval, Channel, Identity, Verdict
 from gateway.core.policy import Policy
 from gateway.core.tokens import Signatory
 from gateway.service.ledger import Ledger
@@ -39,6 +39,7 @@ class Ballot:
     by: str
     verdict: Verdict
     channel: Channel
+    identity: Identity
     comment: str = ""
     evidence: str = ""
     edits: Mapping[str, Any] = field(default_factory=dict)

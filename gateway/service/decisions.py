@@ -97,6 +97,7 @@ class Decisions(UseCases):
             at=self._clock(),
             comment=ballot.comment,
             evidence=ballot.evidence,
+            identity=ballot.identity,
         )
         if ballot.verdict is not Verdict.MODIFY:
             return Voted(vote)
@@ -179,6 +180,7 @@ class Decisions(UseCases):
 
         Raises:
             ForgedTokenError: we did not sign it for this purpose.
+            ReplacedTokenError: we did, but it counts no more.
         """
         claim = tx.claim_of(handle.jti.hex()) or _NOBODY
         self._signatory.verify(handle, claim)
@@ -188,7 +190,19 @@ class Decisions(UseCases):
         # The handle is sealed with the digest of what was mailed; what lies in the store must still be that.
         if claim.digest != digest_of(digest(item.action) for item in approval.items):
             raise tokens.ForgedTokenError("what this token stands for is not what was asked")
+        if tx.is_retired(handle.jti.hex()):
+            raise tokens.ReplacedTokenError(claim)
         return claim, approval
+
+    def replace_handles(self, tx: Transaction, claim: Claim, user: str) -> None:
+        """Make a reviewer's handles worthless, since `user` has used one, and ask again under new ones.
+
+        All of them go: the mail that shows one shows the others. It happens once per approval and reviewer,
+        so that a stranger cannot make us write as often as they like.
+        """
+        approval = tx.approval(claim.approval)
+        if approval.state is State.OPEN and not tx.has_retired_handles(approval.id, claim.reviewer):
+            self._ledger.replace_handles(tx, approval, claim.reviewer, user, self._clock())
 
     def write_to(self, tx: Transaction, approval: Approval, letter: SendLetter) -> None:
         """Record a letter about an approval."""

@@ -107,6 +107,26 @@ class Ledger:
         )
         self.alert(tx, alert, None, now)
 
+    def replace_handles(
+        self, tx: Transaction, approval: Approval, reviewer: str, user: str, now: datetime
+    ) -> None:
+        """Retire the handles that `user` has got hold of, ask their reviewer anew, and tell operators."""
+        tx.retire_handles(approval.id, reviewer, now)
+        self._add_handles(tx, approval, reviewer, now)
+        ask = SendLetter(
+            Letter.ASK, reviewer, approval.id, {"reason": "used-by-another"}, occasion="used-by-another"
+        )
+        self.enqueue(tx, approval.thread, [ask], now)
+        alert = Alert(
+            what="Somebody else used a reviewer's reply address.",
+            next=(
+                "Nothing was decided. The reviewer is asked again, and reply address and link of the earlier"
+                " mail are worthless now. If the sender is the reviewer, add the address to the aliases."
+            ),
+            facts={**_named(approval), "reviewer": reviewer, "sender": user},
+        )
+        self.alert(tx, alert, approval.id, now)
+
     def alert(self, tx: Transaction, alert: Alert, approval: str | None, now: datetime) -> None:
         """Write to every operator."""
         occasion = self.new_id(APPROVAL_ID_BYTES)
@@ -121,9 +141,12 @@ class Ledger:
         if not isinstance(fact, Opened):
             return
         for reviewer in fact.approval.reviewers:
-            for purpose in Purpose:
-                claim = Claim(purpose, fact.approval.id, reviewer, fact.approval.digest)
-                tx.add_handle(self._entropy(tokens.JTI_BYTES).hex(), claim, now)
+            self._add_handles(tx, fact.approval, reviewer, now)
+
+    def _add_handles(self, tx: Transaction, approval: Approval, reviewer: str, now: datetime) -> None:
+        for purpose in Purpose:
+            claim = Claim(purpose, approval.id, reviewer, approval.digest)
+            tx.add_handle(self._entropy(tokens.JTI_BYTES).hex(), claim, now)
 
 
 def _outcome(approval: Approval, details: Mapping[str, Any], occasion: str) -> list[SendLetter]:

@@ -211,11 +211,35 @@ class ApprovalQueries(ThreadQueries):
         row = self._execute("SELECT * FROM handles WHERE jti = :jti", {"jti": jti}).fetchone()
         return _claim(row) if row else None
 
+    def is_retired(self, jti: str) -> bool:
+        """Whether a handle was replaced."""
+        found = self._execute(
+            "SELECT 1 FROM handles WHERE jti = :jti AND retired_at IS NOT NULL", {"jti": jti}
+        )
+        return found.fetchone() is not None
+
+    def has_retired_handles(self, approval: str, reviewer: str) -> bool:
+        """Whether a reviewer's handles were replaced before."""
+        found = self._execute(
+            "SELECT 1 FROM handles WHERE approval_id = :approval AND reviewer = :reviewer"
+            " AND retired_at IS NOT NULL LIMIT 1",
+            {"approval": approval, "reviewer": reviewer},
+        )
+        return found.fetchone() is not None
+
+    def retire_handles(self, approval: str, reviewer: str, now: datetime) -> None:
+        """Make a reviewer's handles count no more."""
+        self._execute(
+            "UPDATE handles SET retired_at = :now WHERE approval_id = :approval AND reviewer = :reviewer"
+            " AND retired_at IS NULL",
+            {"approval": approval, "reviewer": reviewer, "now": rows.dump_time(now)},
+        )
+
     def handle_of(self, approval: str, reviewer: str, purpose: Purpose) -> tuple[str, Claim] | None:
-        """Find the jti of a reviewer's handle, to be signed for a letter."""
+        """Find the jti of the handle that a reviewer has now, to be signed for a letter."""
         row = self._execute(
             "SELECT * FROM handles WHERE approval_id = :approval AND reviewer = :reviewer"
-            " AND purpose = :purpose",
+            " AND purpose = :purpose AND retired_at IS NULL",
             {"approval": approval, "reviewer": reviewer, "purpose": purpose},
         ).fetchone()
         return (row["jti"], _claim(row)) if row else None

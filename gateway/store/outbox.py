@@ -140,10 +140,14 @@ class OutboxQueries(Queries):
         return [_outbox(row) for row in found.fetchall()]
 
     def first_letter(self, approval: str, recipient: str) -> str | None:
-        """Find the row of the letter that opened the mail thread with a person about an approval."""
+        """Find the row of the letter that opened the mail thread with a person about an approval.
+
+        New handles begin a new thread, since the ids of its letters are made of them.
+        """
         row = self._execute(
             "SELECT id FROM outbox WHERE approval_id = :approval AND kind = 'SendLetter' AND recipient = :to"
-            " ORDER BY created_at, id LIMIT 1",
+            " AND created_at >= COALESCE((SELECT MAX(retired_at) FROM handles WHERE approval_id = :approval"
+            " AND reviewer = :to), '') ORDER BY created_at, id LIMIT 1",
             {"approval": approval, "to": recipient},
         ).fetchone()
         return row["id"] if row else None

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import JSONResponse
 
-from gateway.core.approval import Answer, Approval, Channel, State, Verdict
+from gateway.core.approval import Answer, Approval, Channel, Identity, State, Verdict
 from gateway.core.execution import ThreadState
 from gateway.core.policy import Policy
 from gateway.service import Ballot, IdempotencyKeyReusedError, Reply, Service
@@ -123,6 +123,7 @@ class Api:
             by=person.email if person else caller.reviewer,
             verdict=_VERDICTS[decided.decision],
             channel=Channel.API,
+            identity=Identity.API_TOKEN,
             comment=decided.feedback,
             evidence=f"token {caller.name}",
             edits=decided.modified_parameters or {},

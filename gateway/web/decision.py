@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.actions import ActionRefusedError
 from gateway.core.action import EditRefusedError
-from gateway.core.approval import Answer, Channel, State, Verdict
+from gateway.core.approval import Answer, Channel, Identity, State, Verdict
 from gateway.core.tokens import TokenError
 from gateway.service import Ballot, Service, View
 from gateway.store import Store
@@ -88,6 +88,7 @@ class DecisionPage:
             by=case.view.reviewer,
             verdict=verdict,
             channel=Channel.LINK,
+            identity=Identity.LINK,
             comment=form.get("comment", "").strip(),
             evidence=case.view.jti,
             edits=edits if verdict is Verdict.MODIFY else {},

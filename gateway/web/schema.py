@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from gateway.core.address import is_address
-from gateway.core.approval import Answer, Approval, Channel, State, Verdict
+from gateway.core.approval import Answer, Approval, Channel, Identity, State, Verdict
 from gateway.core.execution import RowState, ThreadState
 from gateway.core.policy import Risk
 
@@ -90,6 +90,7 @@ class VoteView(BaseModel):
     by: str
     verdict: Verdict
     channel: Channel
+    identity: Identity
     at: datetime
     comment: str
 
@@ -189,7 +190,14 @@ def approval_view(approval: Approval, execution: RowState | None, note: str) -> 
         reviewers=list(approval.reviewers),
         quorum=approval.rule.quorum,
         votes=[
-            VoteView(by=vote.by, verdict=vote.verdict, channel=vote.channel, at=vote.at, comment=vote.comment)
+            VoteView(
+                by=vote.by,
+                verdict=vote.verdict,
+                channel=vote.channel,
+                identity=vote.identity,
+                at=vote.at,
+                comment=vote.comment,
+            )
             for vote in approval.votes
         ],
         opened_at=approval.opened_at,

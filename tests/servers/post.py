@@ -51,9 +51,11 @@ class Post(MailServer):
                 await self.gates[address].wait()
         return answer
 
-    async def send(self, sender: str, recipient: str, octets: bytes) -> None:
-        """Hand in a mail as anybody can."""
+    async def send(self, sender: str, recipient: str, octets: bytes, *, login: str = "") -> None:
+        """Hand in a mail, as a person with a mailbox here or as anybody can."""
         async with aiosmtplib.SMTP(hostname=self.host, port=self.smtp_port, start_tls=False) as line:
+            if login:
+                await line.login(login, PASSWORD)
             await line.sendmail(sender, [recipient], octets)
 
     async def mailbox(self, address: str, folder: str = "INBOX") -> list[bytes]:
@@ -93,9 +95,9 @@ class DovecotPost(Post):
         await asyncio.to_thread(self._dovecot.kill)
         await asyncio.to_thread(self._dovecot.start)
 
-    async def _store(self, delivery: Delivered, client: str) -> None:
+    async def _store(self, delivery: Delivered) -> None:
         await asyncio.to_thread(self._deliver, delivery)
 
     def _deliver(self, delivery: Delivered) -> None:
         with smtplib.LMTP("127.0.0.1", self._dovecot.lmtp_port) as line:
-            line.sendmail(delivery.mail_from, [delivery.recipient], delivery.octets)
+            line.sendmail(delivery.mail_from, [delivery.recipient], delivery.stamped)

@@ -26,6 +26,7 @@ from gateway.inbound import Inbound, Mail
 from gateway.letters import Letterhead, Letters, packaged_templates
 from gateway.log import log
 from gateway.outbox import Outbox, PostOffice
+from gateway.reading.reader import Reader
 from gateway.service import Service
 from gateway.store import SqliteStore, StoreUnavailableError
 
@@ -101,7 +102,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Parts]:
     """Open what has to be closed again, and build every part."""
     store, common = open_store(config), _common(config, clock)
-    post = _post_office(config)
+    post, reader = _post_office(config), Reader()
     try:
         with store.exclusive(), web.bind(config.http.host, config.http.port) as sock:
             async with sqlite_saver(_checkpoints(config)) as saver:
@@ -110,7 +111,9 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     saver, {BUILTIN: agent.build(planner)}, replayable_starts=frozenset({BUILTIN})
                 )
                 service = _service(config, store, common)
-                inbound = Inbound(store=store, service=service, policy=common.policy, clock=clock)
+                inbound = Inbound(
+                    store=store, service=service, policy=common.policy, reader=reader, clock=clock
+                )
                 box = _mailbox(config, inbound)
                 yield Parts(
                     service=service,
@@ -121,6 +124,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     socket=sock,
                 )
     finally:
+        await reader.close()
         await post.mailer.close()
         await store.close()
 

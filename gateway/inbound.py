@@ -1,6 +1,5 @@
 """Mail that arrived: read it, see who wrote it and what about, and record it once with what it decided."""
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,13 +7,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
-from gateway.core import reply, sender, tokens
+from gateway.core import tokens
 from gateway.core.approval import Answer, Approval, Channel, Verdict, Voted
 from gateway.core.effects import Letter, SendLetter
+from gateway.core.gist import Gist
 from gateway.core.policy import Policy
 from gateway.core.reply import NO_CONTEXT, Context, Reading, Said
 from gateway.core.tokens import Claim, Purpose
 from gateway.log import log, step
+from gateway.reading.reader import Reader, ReaderUnavailableError, ReadingFailedError
 from gateway.service import Ballot, Reply, Service
 from gateway.store import InboundRow, Store, StoreUnavailableError, Transaction
 
@@ -72,9 +73,16 @@ class Inbound:
     """Turns each mail into at most one event; the same octets never decide twice."""
 
     def __init__(
-        self, *, store: Store, service: Service, policy: Policy, clock: Callable[[], datetime]
+        self,
+        *,
+        store: Store,
+        service: Service,
+        policy: Policy,
+        reader: Reader,
+        clock: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._reader = reader
         self._service = service
         self._policy = policy
         self._clock = clock
@@ -93,7 +101,7 @@ class Inbound:
         """Record a mail and what it means; on return that is on disk and the mail may be filed.
 
         Raises:
-            StoreUnavailableError: nothing was recorded; offer the mail again later.
+            StoreUnavailableError, ReaderUnavailableError: nothing was recorded; offer the mail again later.
         """
         known = await self._store.read(lambda tx: _known(tx, mail))
         if known is not None and known.filing != Filing.LATER:
@@ -102,8 +110,11 @@ class Inbound:
             finding = await self._find(mail)
             step("mail-read")
             filing, reply_given = await self._store.write(lambda tx: self._record(tx, mail, finding))
-        except StoreUnavailableError:
+        except (StoreUnavailableError, ReaderUnavailableError):
             raise  # that is no fault of the mail, which must not be put aside for it
+        except ReadingFailedError as error:
+            log.error("mail.unread", uid=mail.uid, why=str(error))
+            return await self._broke(mail, known)
         except Exception:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
             log.exception("mail.broke_us", uid=mail.uid)
             return await self._broke(mail, known)
@@ -126,25 +137,22 @@ class Inbound:
         if mail.octets is None:
             return _Finding(Filing.QUARANTINE, "too-large" if mail.size else "unreadable")
         octets = mail.octets
-        handles = await asyncio.to_thread(reply.handles, octets)
-        claimed = await self._store.read(lambda tx: self._claimed(tx, handles))
+        gist = await self._reader.survey(octets)
+        claimed = await self._store.read(lambda tx: self._claimed(tx, gist.handles))
         context = Context(fields=claimed[1].items[0].editable) if claimed else NO_CONTEXT
-        reading = await asyncio.to_thread(reply.read, octets, context)
-        message_id = reply.message_id(octets)
+        reading = await self._reader.read(octets, context)
         if reading.automatic:
             claim = claimed[0] if claimed else None
-            return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
+            return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=gist.message_id)
         if claimed is None:
-            reason = "bad-token" if handles else "no-token"
-            return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=message_id)
-        return await self._answer(octets, claimed, reading, message_id)
+            reason = "bad-token" if gist.handles else "no-token"
+            return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=gist.message_id)
+        return await self._answer(gist, claimed, reading)
 
-    async def _answer(
-        self, octets: bytes, claimed: tuple[Claim, Approval], reading: Reading, message_id: str | None
-    ) -> _Finding:
+    async def _answer(self, gist: Gist, claimed: tuple[Claim, Approval], reading: Reading) -> _Finding:
         """See that the writer is the person the handle was made for, and what they said."""
         claim, approval = claimed
-        author = sender.identify(octets)
+        author, message_id = gist.author, gist.message_id
         person = self._policy.person(author.address) if author.address else None
         if person is None or person.email != claim.reviewer:
             reason = author.why if author.address is None else "wrong-sender"

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from builders import ALICE, BOB, NOW
+from frail_child import HANG, KILL
 from gateway.core.approval import Approval, State, Verdict
 from gateway.core.effects import Letter, ResumeGraph
 from gateway.core.tokens import Purpose
 from gateway.inbound import HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
+from gateway.reading.reader import Reader, ReaderUnavailableError
 from gateway.store import InboundRow, StoreUnavailableError
 from office import Office, open_office
 
@@ -19,10 +22,14 @@ from office import Office, open_office
 class Box:
     """A mailbox that hands its mails to the gateway, each with the next UID."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, reader: Reader) -> None:
         self.office = office
         self.inbound = Inbound(
-            store=office.store, service=office.service, policy=office.policy, clock=office.clock
+            store=office.store,
+            service=office.service,
+            policy=office.policy,
+            reader=reader,
+            clock=office.clock,
         )
         self.uid = 0
 
@@ -60,10 +67,21 @@ class Box:
         return f"{head}\r\n{text}\r\n".encode()
 
 
-@pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
+# One loop for all, because it is the loop of the process that reads.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reader() -> AsyncIterator[Reader]:
+    reader = Reader()
+    yield reader
+    await reader.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def box(tmp_path: Path, reader: Reader) -> AsyncIterator[Box]:
     async with open_office(tmp_path / "gateway.sqlite3") as office:
-        yield Box(office)
+        yield Box(office, reader)
 
 
 async def test_a_reviewers_reply_decides_and_is_filed_as_processed(box: Box) -> None:
@@ -286,6 +304,40 @@ async def test_a_mail_that_breaks_us_is_tried_three_times_and_put_aside(box: Box
     whole = await box.office.asked(interrupt="interrupt-2")
     assert await box.receives(await box.reply(whole, "APPROVE")) is Filing.PROCESSED
     assert await box.office.state(whole) is State.APPROVED
+
+
+@pytest.mark.parametrize("word", [KILL, HANG])
+async def test_a_mail_that_breaks_its_reader_is_put_aside(tmp_path: Path, word: bytes) -> None:
+    """T72, F45, F46: dead or hanging, it has three tries, and the mails behind each try are decided."""
+    reader = Reader(program="frail_child", deadline=1)
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        box = Box(office, reader)
+        approval = await office.asked()
+        octets = await box.reply(approval, word.decode())
+        for n, filing in enumerate([Filing.LATER, Filing.LATER, Filing.QUARANTINE]):
+            assert await box.receives(octets, uid=700) is filing
+            behind = await office.asked(interrupt=f"behind-{n}")
+            assert await box.receives(await box.reply(behind, "APPROVE")) is Filing.PROCESSED
+            assert await office.state(behind) is State.APPROVED
+        assert await office.state(approval) is State.OPEN
+        row = await office.store.read(lambda tx: tx.inbound("approvals", "INBOX", 1, 700))
+        assert row is not None
+        assert (row.reason, row.tries, row.approval) == ("poison", MAX_TRIES, None)
+    await reader.close()
+
+
+async def test_without_a_reader_no_mail_is_blamed(tmp_path: Path) -> None:
+    """F47: while no process can be started every mail keeps its turn, however often it is offered."""
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        broken = Box(office, Reader(program="no.such.module"))
+        approval = await office.asked()
+        octets = await broken.reply(approval, "APPROVE")
+        for _ in range(MAX_TRIES + 1):
+            with pytest.raises(ReaderUnavailableError):
+                await broken.receives(octets, uid=7)
+        reader = Reader()
+        assert await Box(office, reader).receives(octets, uid=7) is Filing.PROCESSED
+        await reader.close()
 
 
 async def test_a_full_disk_costs_no_mail_its_turn(box: Box) -> None:

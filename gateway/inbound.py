@@ -44,6 +44,10 @@ class Filing(StrEnum):
     LATER = "later"
 
 
+_FILED = frozenset({Filing.PROCESSED, Filing.QUARANTINE})
+_LONGEST_LINE = 500
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """A mail where it was found; `octets` is None when it is too large, or cannot be read (`size` 0)."""
@@ -104,7 +108,7 @@ class Inbound:
             StoreUnavailableError, ReaderUnavailableError: nothing was recorded; offer the mail again later.
         """
         known = await self._store.read(lambda tx: _known(tx, mail))
-        if known is not None and known.filing != Filing.LATER:
+        if known is not None and known.filing in _FILED:
             return Filing(known.filing)
         try:
             finding = await self._find(mail)
@@ -127,7 +131,7 @@ class Inbound:
 
     async def _broke(self, mail: Mail, known: InboundRow | None) -> Filing:
         """Count a try at a mail that we cannot digest, and put it aside after the last."""
-        tries = (known.tries if known else 0) + 1
+        tries = (known.tries if known and known.filing == Filing.LATER else 0) + 1
         filing = Filing.QUARANTINE if tries >= MAX_TRIES else Filing.LATER
         row = self._row(mail, _Finding(filing, "poison"), tries)
         await self._store.write(lambda tx: tx.record_inbound(row))
@@ -239,6 +243,8 @@ class Inbound:
             received_at=mail.received_at,
             handled_at=self._clock(),
             octets=_LIVE_HANDLE.sub(rb"\1(handle)", octets) if octets is not None else None,
+            size=mail.size,
+            line=finding.reading.line[:_LONGEST_LINE] if finding.reading and finding.reading.line else None,
         )
 
 

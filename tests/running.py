@@ -293,8 +293,15 @@ def install(place: Path, post: Post, policy: str = HIGH) -> Path:
 
 @asynccontextmanager
 async def running(place: Path, post: Post, policy: str = HIGH) -> AsyncIterator[Gateway]:
+    """Run a new installation."""
+    async with serving(install(place, post, policy), post) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def serving(config: Path, post: Post) -> AsyncIterator[Gateway]:
     """Run the daemon in this loop, and stop it as SIGTERM would."""
-    config, clock = install(place, post, policy), Clock()
+    clock = Clock()
     settings = load(config, {})
     stop, ready = asyncio.Event(), asyncio.Event()
     async with (

@@ -329,7 +329,8 @@ async def test_a_mail_that_breaks_its_reader_is_put_aside(tmp_path: Path, word: 
 async def test_without_a_reader_no_mail_is_blamed(tmp_path: Path) -> None:
     """F47: while no process can be started every mail keeps its turn, however often it is offered."""
     async with open_office(tmp_path / "gateway.sqlite3") as office:
-        broken = Box(office, Reader(program="no.such.module"))
+        without = Reader(program="no.such.module")
+        broken = Box(office, without)
         approval = await office.asked()
         octets = await broken.reply(approval, "APPROVE")
         for _ in range(MAX_TRIES + 1):
@@ -338,6 +339,7 @@ async def test_without_a_reader_no_mail_is_blamed(tmp_path: Path) -> None:
         reader = Reader()
         assert await Box(office, reader).receives(octets, uid=7) is Filing.PROCESSED
         await reader.close()
+        await without.close()
 
 
 async def test_a_full_disk_costs_no_mail_its_turn(box: Box) -> None:

@@ -75,7 +75,11 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundRow:
-    """A mail that arrived: where it was found, what it was taken for, and its masked octets."""
+    """A mail that arrived: where it was found, what it was taken for, and its masked octets.
+
+    `n` is the number that the store gives it, `size` what the mail server says, `line` what was read for a
+    verb, `note` what an operator did with it since.
+    """
 
     account: str
     folder: str
@@ -90,6 +94,10 @@ class InboundRow:
     received_at: datetime
     handled_at: datetime
     octets: bytes | None = None
+    n: int = 0
+    size: int | None = None
+    line: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

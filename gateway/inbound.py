@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from gateway.core import tokens
 from gateway.core.approval import Answer, Approval, Channel, Verdict, Voted
+from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, SendLetter
 from gateway.core.gist import Gist
 from gateway.core.policy import Policy
@@ -71,6 +72,7 @@ class _Finding:
     reading: Reading | None = None
     event: Voted | Reply | None = None
     message_id: str | None = None
+    failures: tuple[Failure, ...] = ()
 
 
 class Inbound:
@@ -118,10 +120,10 @@ class Inbound:
             raise  # that is no fault of the mail, which must not be put aside for it
         except ReadingFailedError as error:
             log.error("mail.unread", uid=mail.uid, why=str(error))
-            return await self._broke(mail, known)
-        except Exception:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
+            return await self._broke(mail, known, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
             log.exception("mail.broke_us", uid=mail.uid)
-            return await self._broke(mail, known)
+            return await self._broke(mail, known, type(error).__name__)
         log.info("mail.filed", uid=mail.uid, filing=filing, reason=finding.reason, approval=_about(finding))
         if reply_given is not None:
             self._service.announce(reply_given)
@@ -129,12 +131,19 @@ class Inbound:
         step("before-filing")
         return filing
 
-    async def _broke(self, mail: Mail, known: InboundRow | None) -> Filing:
+    async def _broke(self, mail: Mail, known: InboundRow | None, why: str) -> Filing:
         """Count a try at a mail that we cannot digest, and put it aside after the last."""
         tries = (known.tries if known and known.filing == Filing.LATER else 0) + 1
         filing = Filing.QUARANTINE if tries >= MAX_TRIES else Filing.LATER
         row = self._row(mail, _Finding(filing, "poison"), tries)
-        await self._store.write(lambda tx: tx.record_inbound(row))
+
+        def work(tx: Transaction) -> None:
+            tx.record_inbound(row)
+            if filing is Filing.QUARANTINE:
+                self._service.put_aside(tx, why)
+
+        await self._store.write(work)
+        self._service.work_waits.set()
         return filing
 
     async def _find(self, mail: Mail) -> _Finding:
@@ -146,8 +155,11 @@ class Inbound:
         context = Context(fields=claimed[1].items[0].editable) if claimed else NO_CONTEXT
         reading = await self._reader.read(octets, context)
         if reading.automatic:
+            claimed = claimed or await self._store.read(lambda tx: self._claimed(tx, gist.returned))
             claim = claimed[0] if claimed else None
-            return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=gist.message_id)
+            return _Finding(
+                Filing.PROCESSED, reading.reason, claim, reading, None, gist.message_id, gist.failures
+            )
         if claimed is None:
             reason = "bad-token" if gist.handles else "no-token"
             return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=gist.message_id)
@@ -193,13 +205,25 @@ class Inbound:
             )
             return Filing(earlier.filing), None
         tx.record_inbound(row)
+        self._note_bounce(tx, finding)
         if finding.claim is None or finding.reading is None or finding.filing is not Filing.PROCESSED:
             return finding.filing, None
+        if not finding.reading.automatic:
+            tx.reached(finding.claim.reviewer)
         given = finding.event
         if isinstance(given, Voted):
             given = self._service.decide_in(tx, finding.claim.approval, given)
         self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
         return finding.filing, given
+
+    def _note_bounce(self, tx: Transaction, finding: _Finding) -> None:
+        """Note whose letters come back: reviewers by their address, or by our handle in the letter."""
+        claim = finding.claim
+        for failure in finding.failures:
+            person = self._policy.person(failure.address)
+            reviewer = person.email if person else claim.reviewer if claim else None
+            if reviewer:
+                self._service.bounced(tx, reviewer, failure, claim.approval if claim else None)
 
     def _write_back(
         self, tx: Transaction, claim: Claim, reading: Reading, given: Reply | None, occasion: str

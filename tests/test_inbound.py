@@ -10,13 +10,14 @@ import pytest_asyncio
 
 from builders import ALICE, BOB, NOW
 from frail_child import HANG, KILL
+from gateway import overview
 from gateway.core.approval import Approval, State, Verdict
-from gateway.core.effects import Letter, ResumeGraph
+from gateway.core.effects import Letter, ResumeGraph, SendLetter
 from gateway.core.tokens import Purpose
 from gateway.inbound import HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
 from gateway.reading.reader import Reader, ReaderUnavailableError
 from gateway.store import InboundRow, StoreUnavailableError
-from office import Office, open_office
+from office import OPERATOR, Office, open_office
 
 
 class Box:
@@ -188,11 +189,112 @@ async def test_a_bounce_decides_nothing_and_is_not_answered(box: Box) -> None:
         From="MAILER-DAEMON@example.com",
         Content_Type="multipart/report; report-type=delivery-status; boundary=b",
     )
-    before = len(await box.office.effects())
+    before = await box.office.effects()
     await box.receives(bounce)
     assert (await box.row()).reason == "bounce"
-    assert len(await box.office.effects()) == before
+    alerts = await box.office.letters(Letter.ALERT)
+    assert len(await box.office.effects()) == len(before) + len(alerts)
+    assert {letter.to for letter in alerts} == {OPERATOR}
     assert await box.office.state(approval) is State.OPEN
+
+
+def dsn(
+    failed: str, returned: str = "", *, action: str = "failed", sender: str = "MAILER-DAEMON@x.example"
+) -> bytes:
+    """Write the bounce of a letter as mail servers do; `returned` is the letter's header."""
+    return (
+        f"From: {sender}\r\nTo: approvals@example.com\r\nSubject: Undelivered Mail Returned to Sender\r\n"
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+        "--b\r\nContent-Type: text/plain\r\n\r\nAPPROVE\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n"
+        f"Final-Recipient: rfc822; {failed}\r\nAction: {action}\r\nStatus: 5.1.1\r\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 no such\r\n user\r\n\r\n"
+        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{returned}\r\n--b--\r\n"
+    ).encode()
+
+
+async def unreachable(box: Box) -> list[tuple[str, str, str]]:
+    rows = await box.office.store.read(lambda tx: tx.unreachable())
+    return [(row.reviewer, row.status, row.diagnostic) for row in rows]
+
+
+async def test_a_bounce_marks_its_reviewer_until_a_mail_of_theirs_arrives(box: Box) -> None:
+    """T90: operators are told once an episode; the question stays open and everybody is still asked."""
+    approval = await box.office.asked()
+    for address in ("ALICE@example.com", "a.lee@example.org"):
+        await box.receives(dsn(address))
+    assert await unreachable(box) == [(ALICE.email, "5.1.1", "550 5.1.1 no such user")]
+    (alert,) = await box.office.letters(Letter.ALERT)
+    assert alert.details["what"] == f"Letters to {ALICE.email} come back."
+    assert (await box.office.approval(approval)) == approval
+    shown = await box.office.store.read(lambda tx: overview.listing(tx, [State.OPEN], 10))
+    assert "unreachable:  alice@example.com  5.1.1 550 5.1.1 no such user  since" in overview.listing_text(
+        shown
+    )
+    told = await box.office.store.read(lambda tx: overview.story(tx, approval.id))
+    assert "unreachable:  alice@example.com" in overview.story_text(told)
+
+    await box.receives(await box.reply(approval, "What is this about?"))
+    assert await unreachable(box) == []
+    await box.receives(dsn(ALICE.email, "X: again"))
+    assert len(await box.office.letters(Letter.ALERT)) == 2
+
+
+async def test_a_bounce_from_elsewhere_is_known_by_the_letter_it_brings_back(box: Box) -> None:
+    """T90: where a mailbox forwards to an address that nobody configured, our Message-ID says whose it is."""
+    approval = await box.office.asked()
+    handle = await box.office.handle(approval, Purpose.REPLY, BOB.email)
+    await box.receives(dsn("bob@inner.example", f"Message-ID: <{handle}.ROW@example.com>"))
+    assert [reviewer for reviewer, _, _ in await unreachable(box)] == [BOB.email]
+    assert (await box.row()).approval == approval.id
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        dsn("stranger@example.com"),
+        dsn("stranger@example.com", f"Message-ID: <{'a' * 42}.ROW@example.com>"),
+        dsn(ALICE.email, action="delayed"),
+        dsn(ALICE.email, action="delivered"),
+        dsn(f"x {ALICE.email}"),
+        dsn("").replace(b"Final-Recipient", b"Final-Recipien"),
+    ],
+)
+async def test_what_says_nothing_about_a_reviewer_marks_nobody(box: Box, octets: bytes) -> None:
+    """T90: strangers, forged handles, delays, deliveries and gibberish are filed, and that is all."""
+    await box.office.asked()
+    before = len(await box.office.effects())
+    assert await box.receives(octets) is Filing.PROCESSED
+    assert await unreachable(box) == []
+    assert len(await box.office.effects()) == before
+
+
+async def test_a_forged_bounce_does_no_more_than_mark(box: Box) -> None:
+    """T90, T89: with all that a stranger can know it decides nothing, ends nothing, writes to nobody else."""
+    approval = await box.office.asked()
+    handle = await box.office.handle(approval, Purpose.REPLY)
+    forged = dsn(ALICE.email, f"Message-ID: <{handle}.ROW@example.com>", sender=ALICE.email)
+    await box.receives(forged.replace(b"To: approvals@", f"To: approvals+{handle}@".encode()))
+    assert await box.office.approval(approval) == approval
+    new = [effect for effect in await box.office.effects() if isinstance(effect, SendLetter)]
+    assert [letter.to for letter in new if letter.letter is not Letter.ASK] == [OPERATOR]
+
+
+async def test_a_mail_that_cannot_be_read_is_told_to_operators_once_a_day(tmp_path: Path) -> None:
+    """T72: they hear of the first; a flood of others is counted by the quarantine."""
+    reader = Reader(program="frail_child")
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        box = Box(office, reader)
+        for uid in range(1, 4):
+            for _ in range(MAX_TRIES):
+                await box.receives(KILL + b"%d" % uid, uid=uid)
+        (alert,) = await office.letters(Letter.ALERT)
+        assert "gateway quarantine list" in alert.details["next"]
+        office.later(days=1)
+        for _ in range(MAX_TRIES):
+            await box.receives(KILL, uid=9)
+        assert len(await office.letters(Letter.ALERT)) == 2
+    await reader.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 
 from gateway.store import rows
 from gateway.store.queries import NotFoundError, Queries, Row
-from gateway.store.rows import InboundRow
+from gateway.store.rows import InboundRow, UnreachableRow
 
 _COLUMNS = {
     field.name: {"approval": "approval_id"}.get(field.name, field.name) for field in fields(InboundRow)
@@ -113,6 +113,32 @@ class InboundQueries(Queries):
             " AND filing = 'releasing'",
             {"sha256": sha256_hex, "note": note},
         )
+
+    def add_unreachable(self, person: UnreachableRow) -> bool:
+        """Note that a person's letters come back; False if that was known."""
+        added = self._execute(
+            "INSERT INTO unreachable (reviewer, since, status, diagnostic)"
+            " VALUES (:reviewer, :since, :status, :diagnostic) ON CONFLICT (reviewer) DO NOTHING",
+            asdict(person) | {"since": rows.dump_time(person.since)},
+        )
+        return added.rowcount > 0
+
+    def unreachable(self) -> list[UnreachableRow]:
+        """List the people whose letters come back, longest first."""
+        found = self._execute("SELECT * FROM unreachable ORDER BY since, reviewer", {})
+        return [
+            UnreachableRow(
+                reviewer=row["reviewer"],
+                since=rows.load_time(row["since"]),
+                status=row["status"],
+                diagnostic=row["diagnostic"],
+            )
+            for row in found.fetchall()
+        ]
+
+    def reached(self, reviewer: str) -> None:
+        """Note that a person has our letters after all."""
+        self._execute("DELETE FROM unreachable WHERE reviewer = :reviewer", {"reviewer": reviewer})
 
     def floor(self, account: str, folder: str, uidvalidity: int, uidnext: int) -> int:
         """Return the UID up to which mail is left alone.

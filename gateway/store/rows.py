@@ -100,6 +100,16 @@ class InboundRow:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreachableRow:
+    """A person whose letters come back; `status` and `diagnostic` are the first bounce's, made visible."""
+
+    reviewer: str
+    since: datetime
+    status: str
+    diagnostic: str
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFact:
     """A fact as the chain holds it; `data` is the JSON that hash and MAC cover."""

@@ -119,7 +119,12 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                 )
                 service = _service(config, store, common)
                 inbound = Inbound(
-                    store=store, service=service, policy=common.policy, reader=reader, clock=clock
+                    store=store,
+                    service=service,
+                    policy=common.policy,
+                    reader=reader,
+                    own=(config.smtp.sender, config.mail.reply_to),
+                    clock=clock,
                 )
                 box = _mailbox(config, inbound)
                 yield Parts(

@@ -1,8 +1,8 @@
 """Mail that arrived: read it, see who wrote it and what about, and record it once with what it decided."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -12,6 +12,7 @@ from gateway.core.approval import Answer, Approval, Channel, Verdict, Voted
 from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, SendLetter
 from gateway.core.gist import Gist
+from gateway.core.loops import Standing
 from gateway.core.policy import Policy
 from gateway.core.reply import NO_CONTEXT, Context, Reading, Said
 from gateway.core.tokens import Claim, Purpose
@@ -73,6 +74,7 @@ class _Finding:
     event: Voted | Reply | None = None
     message_id: str | None = None
     failures: tuple[Failure, ...] = ()
+    answerable: bool = False
 
 
 class Inbound:
@@ -85,10 +87,12 @@ class Inbound:
         service: Service,
         policy: Policy,
         reader: Reader,
+        own: Iterable[str],
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._reader = reader
+        self._own = tuple(own)
         self._service = service
         self._policy = policy
         self._clock = clock
@@ -150,7 +154,7 @@ class Inbound:
         if mail.octets is None:
             return _Finding(Filing.QUARANTINE, "too-large" if mail.size else "unreadable")
         octets = mail.octets
-        gist = await self._reader.survey(octets)
+        gist = await self._reader.survey(octets, self._own)
         claimed = await self._store.read(lambda tx: self._claimed(tx, gist.handles))
         context = Context(fields=claimed[1].items[0].editable) if claimed else NO_CONTEXT
         reading = await self._reader.read(octets, context)
@@ -160,10 +164,13 @@ class Inbound:
             return _Finding(
                 Filing.PROCESSED, reading.reason, claim, reading, None, gist.message_id, gist.failures
             )
+        if gist.standing is Standing.OWN:
+            return _Finding(Filing.PROCESSED, "loop", message_id=gist.message_id)
         if claimed is None:
             reason = "bad-token" if gist.handles else "no-token"
             return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=gist.message_id)
-        return await self._answer(gist, claimed, reading)
+        finding = await self._answer(gist, claimed, reading)
+        return replace(finding, answerable=gist.standing is Standing.PERSONAL)
 
     async def _answer(self, gist: Gist, claimed: tuple[Claim, Approval], reading: Reading) -> _Finding:
         """See that the writer is the person the handle was made for, and what they said."""
@@ -213,7 +220,8 @@ class Inbound:
         given = finding.event
         if isinstance(given, Voted):
             given = self._service.decide_in(tx, finding.claim.approval, given)
-        self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
+        if finding.answerable:
+            self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
         return finding.filing, given
 
     def _note_bounce(self, tx: Transaction, finding: _Finding) -> None:
@@ -246,10 +254,12 @@ class Inbound:
     def _had_enough(self, tx: Transaction, claim: Claim, letter: Letter, *, understood: bool) -> bool:
         """Whether another letter of this kind would be one too many for this person."""
         written = tx.letters_to(claim.approval, claim.reviewer, letter)
-        if understood:
-            return len(written) >= ANSWER_LIMIT
         since = self._clock() - HELP_INTERVAL
-        return len(written) >= HELP_LIMIT or any(at >= since for at in written)
+        is_soon = any(at >= since for at in written)
+        if understood:
+            # Who mends an edit is answered each time; that it is decided need not be said twice at once.
+            return len(written) >= ANSWER_LIMIT or (is_soon and letter is Letter.ALREADY_DECIDED)
+        return len(written) >= HELP_LIMIT or is_soon
 
     def _row(self, mail: Mail, finding: _Finding, tries: int) -> InboundRow:
         octets = mail.octets

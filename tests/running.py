@@ -317,12 +317,15 @@ async def serving(config: Path, post: Post) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def reaching(name: str) -> AsyncIterator[asyncio.Event]:
-    """Tell when the daemon in this loop reaches a step."""
+async def reaching(name: str, times: int = 1) -> AsyncIterator[asyncio.Event]:
+    """Tell when the daemon in this loop reaches a step, for the so-manieth time."""
     reached = asyncio.Event()
+    left = times
 
     def listen(step: str) -> None:
-        if step == name:
+        nonlocal left
+        left -= step == name
+        if left == 0:
             reached.set()
 
     log.on_step.append(listen)

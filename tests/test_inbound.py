@@ -14,7 +14,7 @@ from gateway import overview
 from gateway.core.approval import Approval, State, Verdict
 from gateway.core.effects import Letter, ResumeGraph, SendLetter
 from gateway.core.tokens import Purpose
-from gateway.inbound import HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
+from gateway.inbound import ANSWER_LIMIT, HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
 from gateway.reading.reader import Reader, ReaderUnavailableError
 from gateway.store import InboundRow, StoreUnavailableError
 from office import OPERATOR, Office, open_office
@@ -30,6 +30,7 @@ class Box:
             service=office.service,
             policy=office.policy,
             reader=reader,
+            own=["approvals@example.com"],
             clock=office.clock,
         )
         self.uid = 0
@@ -364,6 +365,62 @@ async def test_an_unclear_mail_gets_help_but_never_a_storm(box: Box) -> None:
         box.office.later(minutes=11)
         await box.receives(await box.reply(approval, f"hmm {n}"))
     assert len(await box.office.letters(Letter.UNCLEAR)) == HELP_LIMIT
+
+
+async def test_that_it_is_decided_is_said_once_in_ten_minutes(box: Box) -> None:
+    """T74: whoever, or whatever, keeps on deciding learns it again after a while, five times in all."""
+    approval = await box.office.asked()
+    await box.office.votes(approval, by=BOB.email)
+    for n in range(10):
+        await box.receives(await box.reply(approval, f"REJECT\r\n\r\n{n}"))
+    assert len(await box.office.letters(Letter.ALREADY_DECIDED)) == 1
+    for n in range(10):
+        box.office.later(minutes=11)
+        await box.receives(await box.reply(approval, f"REJECT\r\n\r\nagain {n}"))
+    assert len(await box.office.letters(Letter.ALREADY_DECIDED)) == ANSWER_LIMIT
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["List-Id: <team.example.com>", "List-Unsubscribe: <x>", "Precedence: bulk", "Precedence: JUNK"],
+)
+async def test_a_mail_through_a_list_is_not_answered_and_may_decide(box: Box, header: str) -> None:
+    """T74: a person may have written it, so that a clear word counts; an unclear one gets no help."""
+    approval = await box.office.asked()
+    name, _, value = header.partition(": ")
+    marked = {name.replace("-", "_"): value}
+    assert await box.receives(await box.reply(approval, "hm", **marked)) is Filing.PROCESSED
+    assert not await box.office.letters(Letter.UNCLEAR)
+    await box.receives(await box.reply(approval, "APPROVE", **marked))
+    assert await box.office.state(approval) is State.APPROVED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"From": "approvals@example.com"},
+        {"From": "Approvals <Approvals+anything@example.com>"},
+        {"X_Loop": "approvals@example.com"},
+        {"X_Loop": "<approvals+x@example.com>"},
+    ],
+)
+async def test_a_letter_of_ours_that_comes_back_is_filed_and_that_is_all(
+    box: Box, changes: dict[str, str]
+) -> None:
+    """T74: from our own address, in any plus form, or with our own X-Loop, even APPROVE says nothing."""
+    approval = await box.office.asked()
+    before = len(await box.office.effects())
+    assert await box.receives(await box.reply(approval, "APPROVE", **changes)) is Filing.PROCESSED
+    assert (await box.row()).reason == "loop"
+    assert await box.office.state(approval) is State.OPEN
+    assert len(await box.office.effects()) == before
+
+
+async def test_anothers_loop_mark_is_not_ours(box: Box) -> None:
+    """X-Loop names whose loop it is."""
+    approval = await box.office.asked()
+    await box.receives(await box.reply(approval, "APPROVE", X_Loop="list@example.com"))
+    assert await box.office.state(approval) is State.APPROVED
 
 
 async def test_an_edit_by_reply_is_asked_again(box: Box) -> None:

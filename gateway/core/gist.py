@@ -1,11 +1,13 @@
 """All that is read from a mail's octets before anybody knows which question it answers."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from gateway.core import bounce, reply, sender, tokens
+from gateway.core import bounce, loops, mail, reply, sender, tokens
 from gateway.core.bounce import Failure
+from gateway.core.loops import Standing
 from gateway.core.sender import Sender
 
 
@@ -17,22 +19,31 @@ class Gist:
     """What may be handles of ours, likeliest first."""
     author: Sender
     message_id: str | None
+    standing: Standing = Standing.PERSONAL
     failures: tuple[Failure, ...] = ()
     """Whom a letter did not reach, if this is a bounce."""
     returned: tuple[str, ...] = ()
     """What may be handles of ours in the letter that the bounce brings back."""
 
 
-def survey(raw: bytes) -> Gist:
-    """Read what a mail shows of itself. Never raises."""
-    failures = bounce.failures(raw)
+def survey(raw: bytes, own: Iterable[str] = ()) -> Gist:
+    """Read what a mail shows of itself; `own` are our addresses. Never raises."""
+    author, failures = sender.identify(raw), bounce.failures(raw)
     return Gist(
         handles=reply.handles(raw),
-        author=sender.identify(raw),
+        author=author,
         message_id=reply.message_id(raw),
+        standing=_standing(raw, author, own),
         failures=failures,
         returned=_returned(raw) if failures else (),
     )
+
+
+def _standing(raw: bytes, author: Sender, own: Iterable[str]) -> Standing:
+    try:
+        return loops.standing(mail.headers(raw), author.address, own)
+    except mail.TooLargeError:
+        return Standing.LISTED
 
 
 _RETURNED_ID = re.compile(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,14 +79,14 @@ class Reader:
         """The process that reads, if there is one at this moment."""
         return self._child.process.pid if self._child else None
 
-    async def survey(self, octets: bytes) -> Gist:
-        """Read what a mail shows of itself.
+    async def survey(self, octets: bytes, own: Iterable[str] = ()) -> Gist:
+        """Read what a mail shows of itself; `own` are our addresses.
 
         Raises:
             ReadingFailedError: this mail cannot be read.
             ReaderUnavailableError: no mail can be read at present.
         """
-        return await self._ask(_GIST, "survey", octets)
+        return await self._ask(_GIST, "survey", octets, tuple(own))
 
     async def read(self, octets: bytes, context: Context) -> Reading:
         """Read a mail as the answer to the approval of `context`; raises what `survey` raises."""

@@ -1,4 +1,4 @@
-"""Mails that are made to hurt their reader, from a seed: MIME bombs, endless headers, and what broke parsers before.
+"""Mails made to hurt their reader, from a seed: MIME bombs, endless headers, and what broke parsers before.
 
 None of them says anything that a person could mean by a decision.
 """
@@ -14,13 +14,14 @@ _TEXT = b"no idea\r\n"
 _ADDRESS = b"alice@example.com"
 
 
-def poison(seed: int, count: int, reply_to: str) -> list[bytes]:
-    """Write `count` mails: every shape in turn, small and large, the first of each shape at its worst."""
+def poison(seed: int, count: int, reply_to: str, largest: int = LARGEST) -> list[bytes]:
+    """Write `count` mails: every shape in turn, shuffled, the first of each as large as may be."""
     random = Random(seed)
     shapes = list(SHAPES.values())
+    random.shuffle(shapes)
     mails = []
     for n in range(count):
-        size = LARGEST if n < len(shapes) else int(LARGEST ** random.uniform(0.3, 0.95))
+        size = largest if n < len(shapes) else int(largest ** random.uniform(0.3, 0.95))
         mails.append(shapes[n % len(shapes)](random, size, reply_to.encode()))
     return mails
 
@@ -54,7 +55,9 @@ def _nested(kind: bytes, headers: bytes) -> Shape:
     def make(_: Random, size: int) -> tuple[bytes, bytes]:
         level = len(kind) + len(headers) + 24
         depth = min(size // level, 3000)
-        parts = [b"--b%d\r\n" % n + headers.replace(b"%d", b"%d" % (n + 1)) + b"\r\n\r\n" for n in range(depth)]
+        parts = [
+            b"--b%d\r\n" % n + headers.replace(b"%d", b"%d" % (n + 1)) + b"\r\n\r\n" for n in range(depth)
+        ]
         return headers.replace(b"%d", b"0"), b"".join(parts) + _TEXT
 
     return _body(make)
@@ -95,13 +98,37 @@ _CHARSETS = (
     *(b"a\x00b", b'""', b"x" * 3000, b"mbcs", b"base64", b"utf-8-sig", b"raw_unicode_escape", b"big5hkscs"),
 )
 _FROMS = (
-    *(b"From: alice@example.com\r\nFrom: b@attack.example", b" From: alice@example.com", b"From : alice@example.com"),
-    *(b"From\r\n : alice@example.com", b"From: alice@example.com, b@attack.example", b"From: x:alice@example.com;;"),
+    *(
+        b"From: alice@example.com\r\nFrom: b@attack.example",
+        b" From: alice@example.com",
+        b"From : alice@example.com",
+    ),
+    *(
+        b"From\r\n : alice@example.com",
+        b"From: alice@example.com, b@attack.example",
+        b"From: x:alice@example.com;;",
+    ),
     *(b"From: <@a,@b:alice@example.com>", b"From: =?utf-8?q?alice=40example=2Ecom?=", b"From:", b""),
-    *(b"From: alice@example.com )<b@attack.example>", b"From: (a@b) alice@example.com", b"From: alice@example.com\x00"),
-    *(b'From: "alice@example.com"@attack.example', b"From: alice@example.com\rX: y", b"From: alice@[127.0.0.1]"),
-    *(b"From: alice@example.com.", b"From: alice\xef\xbc\xa0example.com", b"From: alice@example.com\\,<b@attack.example>"),
-    *(b"From: <b@attack.example>alice@example.com", b"Sender: alice@example.com", b"Resent-From: alice@example.com"),
+    *(
+        b"From: alice@example.com )<b@attack.example>",
+        b"From: (a@b) alice@example.com",
+        b"From: alice@example.com\x00",
+    ),
+    *(
+        b'From: "alice@example.com"@attack.example',
+        b"From: alice@example.com\rX: y",
+        b"From: alice@[127.0.0.1]",
+    ),
+    *(
+        b"From: alice@example.com.",
+        b"From: alice\xef\xbc\xa0example.com",
+        b"From: alice@example.com\\,<b@attack.example>",
+    ),
+    *(
+        b"From: <b@attack.example>alice@example.com",
+        b"Sender: alice@example.com",
+        b"Resent-From: alice@example.com",
+    ),
 )
 
 HTML, TEXT, MIXED = (
@@ -120,7 +147,8 @@ SHAPES: Mapping[str, Shape] = {
         lambda _, size: (
             b"Content-Type: multipart/mixed; boundary=b0",
             b"".join(
-                b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(10)
+                b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1)
+                for n in range(10)
             )
             + b"--b10\r\n\r\n"
             + b"x " * (size // 2),
@@ -153,10 +181,15 @@ SHAPES: Mapping[str, Shape] = {
     "shifting charset": _repeated(b"Content-Type: text/plain; charset=iso-2022-jp", b"\x1b$B!!\x1b(B"),
     "bad base64": _repeated(TEXT + b"\r\nContent-Transfer-Encoding: base64", b"=A=\r\n"),
     "base64 of blanks": _body(
-        lambda _, size: (TEXT + b"\r\nContent-Transfer-Encoding: base64", base64.b64encode(b" " * (size * 3 // 4)))
+        lambda _, size: (
+            TEXT + b"\r\nContent-Transfer-Encoding: base64",
+            base64.b64encode(b" " * (size * 3 // 4)),
+        )
     ),
     "bad quoted-printable": _repeated(TEXT + b"\r\nContent-Transfer-Encoding: quoted-printable", b"=\r\n="),
-    "uuencoded": _repeated(TEXT + b"\r\nContent-Transfer-Encoding: x-uuencode", b"M" * 60 + b"\r\n", b"begin 644 x\r\n"),
+    "uuencoded": _repeated(
+        TEXT + b"\r\nContent-Transfer-Encoding: x-uuencode", b"M" * 60 + b"\r\n", b"begin 644 x\r\n"
+    ),
     "deep html": _repeated(HTML, b"<div>"),
     "html without end": _repeated(HTML, b"<"),
     "html comments": _repeated(HTML, b"<!--"),
@@ -179,12 +212,17 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "no boundary": _repeated(b"Content-Type: multipart/mixed", b"--\r\nx\r\n"),
     "long boundary": _body(
-        lambda _, size: (b"Content-Type: multipart/mixed; boundary=" + b"b" * 5000, (b"--" + b"b" * 5000 + b"\r\n") * (size // 5004))
+        lambda _, size: (
+            b"Content-Type: multipart/mixed; boundary=" + b"b" * 5000,
+            (b"--" + b"b" * 5000 + b"\r\n") * (size // 5004),
+        )
     ),
     "nearly the boundary": _repeated(MIXED, b"--b\x00\r\n-- b\r\n--bb\r\n"),
     "same boundary inside": _repeated(MIXED, b"--b\r\n" + MIXED + b"\r\n\r\n"),
     "one of many": _repeated(b"Content-Type: message/partial; id=x; number=1; total=99999", b"x\r\n"),
-    "elsewhere": _repeated(b"Content-Type: message/external-body; access-type=URL; URL=http://127.0.0.1/", b"x\r\n"),
+    "elsewhere": _repeated(
+        b"Content-Type: message/external-body; access-type=URL; URL=http://127.0.0.1/", b"x\r\n"
+    ),
     "delivery status": _repeated(
         b"Content-Type: multipart/report; report-type=delivery-status; boundary=b",
         b"Final-Recipient: rfc822; x@example.com\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n",
@@ -200,7 +238,9 @@ SHAPES: Mapping[str, Shape] = {
     "nothing": lambda _, __, ___: b"",
     "zeros": lambda _, size, __: b"\x00" * size,
     "noise": lambda random, size, __: random.randbytes(size),
-    "mailbox file": lambda _, size, to: b"From alice Mon Mar  2 09:30:00 2026\n" + _mail(to, TEXT, b"\nFrom x\n" * (size // 8)),
+    "mailbox file": lambda _, size, to: (
+        b"From alice Mon Mar  2 09:30:00 2026\n" + _mail(to, TEXT, b"\nFrom x\n" * (size // 8))
+    ),
     "long header": _in_header(b"X-Long", b"x", 70_000),
     "long enough header": _in_header(b"X-Long", b"x ", 60_000),
     "many header lines": _in_header(b"X", b"\r\nX: y"),

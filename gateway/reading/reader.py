@@ -24,7 +24,7 @@ from gateway.reading.child import DONE, LENGTH
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 10.0
-MEMORY = 512 * 1024 * 1024
+MEMORY = 300 * 1000 * 1000
 """Octets of address space, which the system's libraries are a part of."""
 _START_SECONDS = 30.0
 _LARGEST_ANSWER = 8 * 1024 * 1024
@@ -133,7 +133,7 @@ class Reader:
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: S603, ASYNC220 - returns when the program is loaded
-                    [sys.executable, "-s", "-P", "-m", self._program, str(self._memory)],
+                    [sys.executable, "-s", "-B", "-P", "-m", self._program, str(self._memory)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     env=_environment(),

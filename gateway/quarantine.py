@@ -100,7 +100,7 @@ def evidence_text(told: Mapping[str, Any]) -> str:
     head = [
         f"mail {told['id']}  {told['filing']}  {told['reason']}  tries {told['tries']}  {told['size']} bytes",
         f"received {_time(told['received_at'])}; sha256 {told['sha256'] or 'unknown, it was not fetched'}",
-        f"put aside because {told['why']}",
+        f"{'taken for' if told['filing'] == 'processed' else 'put aside because'} {told['why']}",
         *([f"read from the line: {told['line']}"] if told["line"] else []),
         *([f"about approval {told['approval']}"] if told["approval"] else []),
         *([told["note"]] if told["note"] else []),

@@ -8,4 +8,4 @@ UPDATE inbound SET n = numbered.n FROM (
 ) AS numbered WHERE inbound.account = numbered.account AND inbound.folder = numbered.folder
     AND inbound.uidvalidity = numbered.uidvalidity AND inbound.uid = numbered.uid;
 CREATE UNIQUE INDEX inbound_by_n ON inbound (n);
-CREATE INDEX inbound_aside ON inbound (handled_at) WHERE filing IN ('quarantine', 'releasing');
+CREATE INDEX inbound_aside ON inbound (filing, handled_at) WHERE filing IN ('quarantine', 'releasing');

@@ -28,7 +28,7 @@ test: $(INSTALLED) ## Run every test, with the real servers where they can be in
 check: $(INSTALLED) lint types walls generated test ## Lint, types, import walls, generated files and tests: what CI runs
 
 check-more: $(INSTALLED) ## The longer sweeps that CI also runs
-	@echo "no longer sweeps yet"
+	$(BIN)/pytest -m sweep
 
 bench: $(INSTALLED) ## Measure the cost of an approval against the bare engine
 	$(BIN)/python -m benchmarks

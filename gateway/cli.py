@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -19,6 +20,7 @@ from gateway.core.address import is_address
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.service import Reply, Service
+    from gateway.store import InboundRow
 
 T = TypeVar("T")
 
@@ -31,6 +33,10 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check and explain the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+quarantine_app = typer.Typer(
+    help="Look at mails that were put aside, and release them.", no_args_is_help=True
+)
+app.add_typer(quarantine_app, name="quarantine")
 
 
 class Exit(IntEnum):
@@ -53,6 +59,7 @@ ConfigFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ApprovalId = Annotated[str, typer.Argument(help="Number of the approval, as in the mail's subject.")]
+MailNumber = Annotated[int, typer.Argument(help="Number of the mail, as `quarantine list` prints it.")]
 _DEFAULT_CONFIG = Path("config.toml")
 _GRAPHS = ("builtin",)
 _SAID = {
@@ -263,6 +270,81 @@ def resolve(
     except NotInDoubtError as error:
         _fail(str(error), Exit.NOT_SO)
     _print({"approval": _number(approval), "status": receipt.status}, receipt.summary, as_json=as_json)
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    config: ConfigFile = _DEFAULT_CONFIG,
+    *,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """List the mails that were put aside, and why."""
+    from gateway import quarantine
+
+    with _reading(config) as tx:
+        rows = quarantine.listing(tx, limit)
+    _print(rows, quarantine.listing_text(rows), as_json=as_json)
+
+
+@quarantine_app.command("show")
+def quarantine_show(mail: MailNumber, config: ConfigFile = _DEFAULT_CONFIG, *, as_json: Json = False) -> None:
+    """Show one mail as evidence: its header and text with everything hidden made visible, handles masked."""
+    from gateway import quarantine
+
+    with _reading(config) as tx:
+        row = tx.inbound_numbered(mail)
+    told = quarantine.evidence(row, asyncio.run(_text_of(row.octets)) if row.octets else None)
+    _print(told, quarantine.evidence_text(told), as_json=as_json)
+
+
+@quarantine_app.command("release")
+def quarantine_release(
+    mail: MailNumber,
+    config: ConfigFile = _DEFAULT_CONFIG,
+    *,
+    by: Annotated[str, typer.Option(help="Who looked at it.", show_default="you")] = "",
+    as_json: Json = False,
+) -> None:
+    """Have one mail read once more, by the same rules; what made it be put aside must be mended first."""
+    from gateway import quarantine
+
+    settings = _load(config)
+    from gateway import daemon
+
+    who, now = by or getpass.getuser(), datetime.now(UTC)
+
+    async def once() -> "InboundRow":
+        store = daemon.open_store(settings)
+        try:
+            return await store.write(lambda tx: quarantine.release(tx, mail, who, now))
+        finally:
+            await store.close()
+
+    with _explained():
+        try:
+            row = asyncio.run(once())
+        except quarantine.NotReleasableError as error:
+            _fail(str(error), Exit.NOT_SO)
+    said = (
+        f"mail {row.n} is released; a running gateway reads it again within a few seconds, see: gateway list"
+    )
+    _print({"id": row.n, "filing": "releasing"}, said, as_json=as_json)
+
+
+async def _text_of(octets: bytes) -> str | None:
+    """Read a mail's text where it can do no harm; None if it cannot be read."""
+    from gateway.log import configure
+    from gateway.reading.reader import Reader, ReadingFailedError
+
+    configure(json=False, quiet=True)
+    reader = Reader()
+    try:
+        return await reader.text(octets)
+    except ReadingFailedError:
+        return None
+    finally:
+        await reader.close()
 
 
 @config_app.command("check")

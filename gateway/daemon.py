@@ -7,10 +7,11 @@ import os
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from gateway import agent, mailbox, mailer, web
@@ -25,16 +26,19 @@ from gateway.core.transport import Security
 from gateway.graphs import Graphs, sqlite_saver
 from gateway.inbound import Inbound, Mail
 from gateway.letters import Letterhead, Letters, packaged_templates
-from gateway.log import log
+from gateway.log import log, step
 from gateway.outbox import Outbox, PostOffice
+from gateway.reading.reader import Reader
 from gateway.service import Service
-from gateway.store import SqliteStore, StoreUnavailableError
+from gateway.store import InboundRow, SqliteStore, StoreUnavailableError, Transaction
 
 Clock = Callable[[], datetime]
 
 BUILTIN = "builtin"
 """The name of the graph that comes with the gateway."""
 _STRIKE_SECONDS = 1.0
+_RELEASE_SECONDS = 1.0
+_RELEASE_PAUSE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,11 @@ async def run(
         async with asyncio.TaskGroup() as group:
             outbox = group.create_task(parts.outbox.run(stop))
             pages = group.create_task(web.serve(parts.app, parts.socket, stop))
-            endless = [group.create_task(parts.mailbox.run()), group.create_task(_strike(parts.service))]
+            endless = [
+                group.create_task(parts.mailbox.run()),
+                group.create_task(_strike(parts.service)),
+                group.create_task(_release(parts.store, parts.mailbox)),
+            ]
             # What start-up made stays: the collector need not look at it again for every letter.
             gc.freeze()
             log.info("gateway.ready", address=parts.address)
@@ -102,7 +110,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Parts]:
     """Open what has to be closed again, and build every part."""
     store, common = open_store(config), _common(config, clock)
-    post = _post_office(config)
+    post, reader = _post_office(config), Reader()
     try:
         with store.exclusive(), web.bind(config.http.host, config.http.port) as sock:
             async with sqlite_saver(_checkpoints(config)) as saver:
@@ -112,7 +120,13 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                 )
                 service = _service(config, store, common)
                 inbound = Inbound(
-                    store=store, service=service, policy=common.policy, trust=_trust(config), clock=clock
+                    store=store,
+                    service=service,
+                    policy=common.policy,
+                    reader=reader,
+                    trust=_trust(config),
+                    own=(config.smtp.sender, config.mail.reply_to),
+                    clock=clock,
                 )
                 box = _mailbox(config, inbound)
                 yield Parts(
@@ -124,6 +138,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     socket=sock,
                 )
     finally:
+        await reader.close()
         await post.mailer.close()
         await store.close()
 
@@ -192,6 +207,36 @@ async def _strike(service: Service) -> None:
             more = 0
         if not more:
             await asyncio.sleep(_STRIKE_SECONDS)
+
+
+async def _release(store: SqliteStore, box: mailbox.Mailbox) -> None:
+    """Fetch what operators release from quarantine, so that it is read once more."""
+    while True:
+        await asyncio.sleep(_RELEASE_SECONDS)
+        try:
+            asked = await store.read(lambda tx: tx.releasing())
+            if asked and box.connected:
+                found = await box.take_back([_wanted(row) for row in asked])
+                await store.write(partial(_note_released, asked, found))
+                step("release-noted")
+        except Exception:  # noqa: BLE001 - the request stays, and a refused login must not be repeated soon
+            log.exception("release.broke")
+            await asyncio.sleep(_RELEASE_PAUSE_SECONDS)
+
+
+def _wanted(row: InboundRow) -> mailbox.Wanted:
+    return mailbox.Wanted(sha256=str(row.sha256), size=row.size, uidvalidity=row.uidvalidity, uid=row.uid)
+
+
+def _note_released(asked: Sequence[InboundRow], found: Collection[str], tx: Transaction) -> None:
+    for row in asked:
+        sha256 = str(row.sha256)
+        # A crash after the move: it has been received again since, or it is about to be.
+        if sha256 in found or tx.inbound_like(sha256):
+            tx.released(sha256)
+        else:
+            tx.not_released(sha256, "not released: it is no longer on the mail server")
+            log.error("release.not_found", mail=row.n)
 
 
 def _outbox(

@@ -1,21 +1,24 @@
 """Mail that arrived: read it, see who wrote it and what about, and record it once with what it decided."""
 
-import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
-from gateway.core import authentication, reply, sender, tokens
+from gateway.core import tokens
 from gateway.core.approval import Answer, Approval, Channel, Identity, Remarked, State, Verdict, Voted
-from gateway.core.authentication import Trust
+from gateway.core.authentication import Trust, Why
+from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, SendLetter
+from gateway.core.gist import Gist
+from gateway.core.loops import Standing
 from gateway.core.policy import Policy
-from gateway.core.reply import NO_CONTEXT, Reading, Said
+from gateway.core.reply import NO_CONTEXT, Context, Reading, Said
 from gateway.core.tokens import Claim, Purpose
 from gateway.log import log, step
+from gateway.reading.reader import Reader, ReaderUnavailableError, ReadingFailedError
 from gateway.service import Ballot, Reply, Service
 from gateway.store import InboundRow, Store, StoreUnavailableError, Transaction
 
@@ -44,6 +47,10 @@ class Filing(StrEnum):
     PROCESSED = "processed"
     QUARANTINE = "quarantine"
     LATER = "later"
+
+
+_FILED = frozenset({Filing.PROCESSED, Filing.QUARANTINE})
+_LONGEST_LINE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,9 @@ class _Finding:
     server: str = ""
     """The mail server that vouches for the mail, and is not ours."""
 
+    failures: tuple[Failure, ...] = ()
+    answerable: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
@@ -99,9 +109,13 @@ class Inbound:
         service: Service,
         policy: Policy,
         trust: Trust | None,
+        reader: Reader,
+        own: Iterable[str],
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._reader = reader
+        self._own = tuple(own)
         self._service = service
         self._policy = policy
         self._trust = trust
@@ -121,20 +135,23 @@ class Inbound:
         """Record a mail and what it means; on return that is on disk and the mail may be filed.
 
         Raises:
-            StoreUnavailableError: nothing was recorded; offer the mail again later.
+            StoreUnavailableError, ReaderUnavailableError: nothing was recorded; offer the mail again later.
         """
         known = await self._store.read(lambda tx: _known(tx, mail))
-        if known is not None and known.filing != Filing.LATER:
+        if known is not None and known.filing in _FILED:
             return Filing(known.filing)
         try:
             finding = await self._find(mail)
             step("mail-read")
             filing, reply_given = await self._store.write(lambda tx: self._record(tx, mail, finding))
-        except StoreUnavailableError:
+        except (StoreUnavailableError, ReaderUnavailableError):
             raise  # that is no fault of the mail, which must not be put aside for it
-        except Exception:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
+        except ReadingFailedError as error:
+            log.error("mail.unread", uid=mail.uid, why=str(error))
+            return await self._broke(mail, known, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one mail does to us, the mailbox goes on behind it
             log.exception("mail.broke_us", uid=mail.uid)
-            return await self._broke(mail, known)
+            return await self._broke(mail, known, type(error).__name__)
         log.info(
             "mail.filed",
             uid=mail.uid,
@@ -149,41 +166,64 @@ class Inbound:
         step("before-filing")
         return filing
 
-    async def _broke(self, mail: Mail, known: InboundRow | None) -> Filing:
+    async def _broke(self, mail: Mail, known: InboundRow | None, why: str) -> Filing:
         """Count a try at a mail that we cannot digest, and put it aside after the last."""
-        tries = (known.tries if known else 0) + 1
+        tries = (known.tries if known and known.filing == Filing.LATER else 0) + 1
         filing = Filing.QUARANTINE if tries >= MAX_TRIES else Filing.LATER
         row = self._row(mail, _Finding(filing, "poison"), tries)
-        await self._store.write(lambda tx: tx.record_inbound(row))
+
+        def work(tx: Transaction) -> None:
+            tx.record_inbound(row)
+            if filing is Filing.QUARANTINE:
+                self._service.put_aside(tx, why)
+
+        await self._store.write(work)
+        self._service.work_waits.set()
         return filing
 
     async def _find(self, mail: Mail) -> _Finding:
         if mail.octets is None:
             return _Finding(Filing.QUARANTINE, "too-large" if mail.size else "unreadable")
         octets = mail.octets
-        handles = await asyncio.to_thread(reply.handles, octets)
-        claimed = await self._store.read(lambda tx: self._claimed(tx, handles))
-        context = (
-            self._service.reading_context(claimed.approval, claimed.claim.reviewer) if claimed else NO_CONTEXT
-        )
-        reading = await asyncio.to_thread(reply.read, octets, context)
-        message_id = reply.message_id(octets)
+        gist = await self._reader.survey(octets, self._own, self._trust)
+        claimed = await self._store.read(lambda tx: self._claimed(tx, gist.handles))
+        reading = await self._reader.read(octets, self._context(claimed))
         if reading.automatic:
+            claimed = claimed or await self._store.read(lambda tx: self._claimed(tx, gist.returned))
             claim = claimed.claim if claimed else None
-            return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
+            return _Finding(
+                Filing.PROCESSED,
+                reading.reason,
+                claim,
+                reading,
+                message_id=gist.message_id,
+                failures=gist.failures,
+            )
+        if gist.standing is Standing.OWN:
+            return _Finding(Filing.PROCESSED, "loop", message_id=gist.message_id)
         if claimed is None:
-            reason = "bad-token" if handles else "no-token"
-            return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=message_id)
-        refused, identity = self._verify(octets, claimed, mail.received_at)
+            reason = "bad-token" if gist.handles else "no-token"
+            return _Finding(Filing.QUARANTINE, reason, reading=reading, message_id=gist.message_id)
+        finding = await self._answer(mail, gist, claimed, reading)
+        return replace(finding, answerable=gist.standing is Standing.PERSONAL)
+
+    def _context(self, claimed: _Claimed | None) -> Context:
+        if claimed is None:
+            return NO_CONTEXT
+        return self._service.reading_context(claimed.approval, claimed.claim.reviewer)
+
+    async def _answer(self, mail: Mail, gist: Gist, claimed: _Claimed, reading: Reading) -> _Finding:
+        """See that the writer is the person the handle was made for, and what they said."""
+        message_id, claim = gist.message_id, claimed.claim
+        refused, identity = self._verify(gist, claimed, mail.received_at)
         if refused:
             return replace(refused, reading=reading, message_id=message_id)
-        claim = claimed.claim
         if reading.said is Said.RESPOND:
             remark = Remarked(
                 by=claim.reviewer,
                 text=reading.comment or "",
                 channel=Channel.REPLY,
-                evidence=message_id or sha256(octets).hexdigest(),
+                evidence=message_id or sha256(mail.octets or b"").hexdigest(),
             )
             return _Finding(Filing.PROCESSED, reading.reason, claim, reading, remark, message_id)
         if reading.said not in _VERDICTS:
@@ -202,7 +242,7 @@ class Inbound:
         return _Finding(Filing.PROCESSED, reading.reason, claim, reading, event, message_id)
 
     def _verify(
-        self, octets: bytes, claimed: _Claimed, received_at: datetime
+        self, gist: Gist, claimed: _Claimed, received_at: datetime
     ) -> tuple[_Finding | None, Identity]:
         """See that the writer is the person the handle was made for: once, for every place it may stand in.
 
@@ -217,7 +257,7 @@ class Inbound:
             )
             return refused, Identity.UNKNOWN
 
-        author = sender.identify(octets)
+        author = gist.author
         if author.address is None:
             return aside(author.why)
         person = self._policy.person(author.address)
@@ -225,10 +265,11 @@ class Inbound:
             return aside("wrong-sender", stranger="" if claimed.is_replaced else author.address)
         identity = Identity.ADDRESS
         if self._trust is not None:
-            verdict = authentication.verify(octets, author.address, self._trust)
-            if verdict.method is None:
-                return aside(verdict.why, "unauthenticated", server=verdict.server)
-            identity = Identity(verdict.method)
+            shown = gist.shown
+            if shown is None or shown.method is None:
+                why = shown.why if shown else Why.UNSTAMPED
+                return aside(why, "unauthenticated", server=shown.server if shown else "")
+            identity = Identity(shown.method)
         if claimed.is_replaced:
             return aside("replaced-token", "replaced-token")
         # By our server's clock, never by the Date that the sender wrote.
@@ -259,15 +300,19 @@ class Inbound:
             )
             return Filing(earlier.filing), None
         tx.record_inbound(row)
+        self._note_bounce(tx, finding)
         if finding.claim is None or finding.reading is None:
             return finding.filing, None
         if finding.filing is not Filing.PROCESSED:
             self._put_aside(tx, finding.claim, finding, occasion=row.sha256 or "")
             return finding.filing, None
+        if not finding.reading.automatic:
+            tx.reached(finding.claim.reviewer)
         given = finding.event
         if isinstance(given, Voted | Remarked):
             given = self._service.decide_in(tx, finding.claim.approval, given)
-        self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
+        if finding.answerable:
+            self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
         return finding.filing, given
 
     def _put_aside(self, tx: Transaction, claim: Claim, finding: _Finding, occasion: str) -> None:
@@ -282,6 +327,15 @@ class Inbound:
                 Letter.UNCLEAR, claim.reviewer, claim.approval, {"reason": finding.help}, occasion
             )
             self._service.write_to(tx, tx.approval(claim.approval), letter)
+
+    def _note_bounce(self, tx: Transaction, finding: _Finding) -> None:
+        """Note whose letters come back: reviewers by their address, or by our handle in the letter."""
+        claim = finding.claim
+        for failure in finding.failures:
+            person = self._policy.person(failure.address)
+            reviewer = person.email if person else claim.reviewer if claim else None
+            if reviewer:
+                self._service.bounced(tx, reviewer, failure, claim.approval if claim else None)
 
     def _write_back(
         self, tx: Transaction, claim: Claim, reading: Reading, given: Reply | None, occasion: str
@@ -306,11 +360,14 @@ class Inbound:
 
     def _had_enough(self, tx: Transaction, claim: Claim, letter: Letter, *, understood: bool) -> bool:
         """Whether another letter of this kind would be one too many for this person."""
-        written = tx.letters_to(claim.approval, claim.reviewer, letter)
-        if understood:
-            return len(written) >= ANSWER_LIMIT
+        kinds = (letter,) if understood else (Letter.UNCLEAR, Letter.COMMENT)
+        written = [at for kind in kinds for at in tx.letters_to(claim.approval, claim.reviewer, kind)]
         since = self._clock() - HELP_INTERVAL
-        return len(written) >= HELP_LIMIT or any(at >= since for at in written)
+        is_soon = any(at >= since for at in written)
+        if understood:
+            # Who mends an edit is answered each time; that it is decided need not be said twice at once.
+            return len(written) >= ANSWER_LIMIT or (is_soon and letter is Letter.ALREADY_DECIDED)
+        return len(written) >= HELP_LIMIT or is_soon
 
     def _row(self, mail: Mail, finding: _Finding, tries: int) -> InboundRow:
         octets = mail.octets
@@ -328,6 +385,8 @@ class Inbound:
             received_at=mail.received_at,
             handled_at=self._clock(),
             octets=_LIVE_HANDLE.sub(rb"\1(handle)", octets) if octets is not None else None,
+            size=mail.size,
+            line=finding.reading.line[:_LONGEST_LINE] if finding.reading and finding.reading.line else None,
         )
 
 

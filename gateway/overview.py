@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ def listing(tx: Transaction, states: Sequence[State], limit: int) -> dict[str, A
         "retrying": [_row(row) for row in tx.retrying(limit)],
         "under_way": [_thread(row) for row in tx.threads([ThreadState.RUNNING], limit)],
         "threads": [_thread(row) for row in tx.threads(_STUCK_THREADS, limit)],
+        "unreachable": [asdict(row) for row in tx.unreachable()],
     }
 
 
@@ -73,6 +75,7 @@ def story(tx: Transaction, approval: str) -> dict[str, Any]:
         "replaced_by": found.replaced_by,
         "timeline": sorted((*facts, *mails), key=lambda entry: entry["at"]),
         "outbox": [_row(row) for row in tx.outbox_of(approval)],
+        "unreachable": [asdict(row) for row in tx.unreachable() if row.reviewer in found.reviewers],
     }
 
 
@@ -88,13 +91,14 @@ def listing_text(listed: Mapping[str, Any]) -> str:
         for row in listed["approvals"]
     ]
     lines = lines or ["no approvals"]
-    if listed["stuck"] or listed["threads"]:
+    if listed["stuck"] or listed["threads"] or listed["unreachable"]:
         lines += ["", "waiting for an operator:"]
         lines += [
             _columns(row["approval"] or "-", row["state"], row["what"], row["note"])
             for row in listed["stuck"]
         ]
         lines += [_columns(row["id"], row["state"], row["result"]) for row in listed["threads"]]
+        lines += [_unreachable(row) for row in listed["unreachable"]]
     if listed["under_way"]:
         lines += ["", "under way (a running gateway takes requests up within a second):"]
         lines += [_columns(row["id"], row["graph"]) for row in listed["under_way"]]
@@ -114,6 +118,7 @@ def story_text(told: Mapping[str, Any]) -> str:
         told["summary"],
         f"asked for by {told['requester']} in thread {told['thread_id']}; digest {told['digest']}",
         f"put to {', '.join(told['reviewers']) or 'nobody'} until {_time(told['expires_at'])}",
+        *(_unreachable(row) for row in told["unreachable"]),
         *([f"replaced by {told['replaced_by']}"] if told["replaced_by"] else []),
         "",
         *(line for action in told["actions"] for line in _parameters(action["parameters"])),
@@ -169,6 +174,11 @@ def _row(row: OutboxRow) -> dict[str, Any]:
         "evidence": dict(row.evidence),
         "note": row.note,
     }
+
+
+def _unreachable(row: Mapping[str, Any]) -> str:
+    why = " ".join(filter(None, (row["status"], row["diagnostic"])))
+    return _columns("unreachable:", row["reviewer"], why, f"since {_time(row['since'])}")
 
 
 def _thread(row: ThreadRow) -> dict[str, Any]:

@@ -295,8 +295,15 @@ def install(place: Path, post: Post, policy: str = HIGH) -> Path:
 
 @asynccontextmanager
 async def running(place: Path, post: Post, policy: str = HIGH) -> AsyncIterator[Gateway]:
+    """Run a new installation."""
+    async with serving(install(place, post, policy), post) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def serving(config: Path, post: Post) -> AsyncIterator[Gateway]:
     """Run the daemon in this loop, and stop it as SIGTERM would."""
-    config, clock = install(place, post, policy), Clock()
+    clock = Clock()
     settings = load(config, {})
     stop, ready = asyncio.Event(), asyncio.Event()
     async with (
@@ -312,12 +319,15 @@ async def running(place: Path, post: Post, policy: str = HIGH) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def reaching(name: str) -> AsyncIterator[asyncio.Event]:
-    """Tell when the daemon in this loop reaches a step."""
+async def reaching(name: str, times: int = 1) -> AsyncIterator[asyncio.Event]:
+    """Tell when the daemon in this loop reaches a step, for the so-manieth time."""
     reached = asyncio.Event()
+    left = times
 
     def listen(step: str) -> None:
-        if step == name:
+        nonlocal left
+        left -= step == name
+        if left == 0:
             reached.set()
 
     log.on_step.append(listen)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from builders import NOW
 from gateway import __version__
 from gateway.cli import Exit, app
 from gateway.core.approval import Approval, State
-from gateway.store import SqliteStore
+from gateway.store import InboundRow, SqliteStore
 from office import open_office
 
 CONFIG = """
@@ -182,6 +183,65 @@ def test_there_must_be_a_doubt_to_resolve(home: Path, approval: Approval) -> Non
     """Resolving needs the word, and something to resolve."""
     assert "in doubt" in gateway(home, "resolve", approval.id, "--done", code=Exit.NOT_SO).stderr
     gateway(home, "resolve", approval.id, code=Exit.USAGE)
+
+
+@pytest.fixture
+def stranger(home: Path) -> InboundRow:
+    """A mail in quarantine, as the daemon records it."""
+    row = InboundRow(
+        account="a",
+        folder="INBOX",
+        uidvalidity=1,
+        uid=5,
+        filing="quarantine",
+        reason="no-token",
+        sha256="ff",
+        received_at=NOW,
+        handled_at=NOW,
+        octets=b"From: a@b.example\r\nSubject: hi\xe2\x80\xaedden\r\n\r\nAPPR=\r\n",
+        size=40,
+    )
+
+    async def record() -> None:
+        async with open_office(home / "data" / "gateway.sqlite3") as office:
+            await office.store.write(lambda tx: tx.record_inbound(row))
+
+    asyncio.run(record())
+    return row
+
+
+@pytest.mark.usefixtures("stranger")
+def test_quarantine_is_listed_shown_and_released(home: Path) -> None:
+    """By a number that can be typed; releasing asks the gateway, and asking twice asks once."""
+    assert "hi⟦U+202E⟧dden" in gateway(home, "quarantine", "list").stdout
+    (row,) = printed(home, "quarantine", "list")
+    assert (row["id"], row["reason"], row["from"]) == (1, "no-token", "a@b.example")
+    assert "APPR=" in gateway(home, "quarantine", "show", "1").stdout
+    assert printed(home, "quarantine", "show", "1")["text"] == "APPR=\n"
+    assert printed(home, "quarantine", "release", "1", "--by", "olga") == {"id": 1, "filing": "releasing"}
+    gateway(home, "quarantine", "release", "1")
+    assert printed(home, "quarantine", "list")[0]["note"].startswith("released by olga")
+
+
+@pytest.mark.usefixtures("stranger")
+def test_an_unknown_mail_is_not_found(home: Path) -> None:
+    """Exit codes say what is not there, and what is no number."""
+    for command in ("show", "release"):
+        assert "no mail 2" in gateway(home, "quarantine", command, "2", code=Exit.NOT_FOUND).stderr
+        gateway(home, "quarantine", command, "x", code=Exit.USAGE)
+
+
+def test_what_was_never_fetched_is_not_released(home: Path, stranger: InboundRow) -> None:
+    """T73: there is nothing to read; what to do instead is said."""
+
+    async def record() -> None:
+        async with open_office(home / "data" / "gateway.sqlite3") as office:
+            large = replace(stranger, uid=6, reason="too-large", sha256=None, octets=None, size=9_000_000)
+            await office.store.write(lambda tx: tx.record_inbound(large))
+
+    asyncio.run(record())
+    assert "max_size" in gateway(home, "quarantine", "release", "2", code=Exit.NOT_SO).stderr
+    assert "9000000 bytes" in gateway(home, "quarantine", "show", "2").stdout
 
 
 def test_a_request_is_recorded_for_the_daemon(home: Path) -> None:

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from builders import ALICE, BOB
+from frail_child import HANG, KILL
+from gateway import overview
 from gateway.core import tokens
 from gateway.core.approval import Approval, Identity, State, Verdict
 from gateway.core.authentication import Trust
-from gateway.core.effects import Letter, ResumeGraph
+from gateway.core.effects import Letter, ResumeGraph, SendLetter
 from gateway.core.tokens import Purpose
-from gateway.inbound import CLOCK_SKEW, HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
+from gateway.inbound import ANSWER_LIMIT, CLOCK_SKEW, HELP_LIMIT, MAX_TRIES, Filing, Inbound, Mail
+from gateway.reading.reader import Reader, ReaderUnavailableError
 from gateway.store import InboundRow, StoreUnavailableError
-from office import Office, open_office
+from office import OPERATOR, Office, open_office
 
 TRUST = Trust(server="mx.example.com")
 
@@ -24,12 +28,14 @@ TRUST = Trust(server="mx.example.com")
 class Box:
     """A mailbox that hands its mails to the gateway, each with the next UID."""
 
-    def __init__(self, office: Office, trust: Trust | None = TRUST) -> None:
+    def __init__(self, office: Office, reader: Reader, trust: Trust | None = TRUST) -> None:
         self.office = office
         self.inbound = Inbound(
             store=office.store,
             service=office.service,
             policy=office.policy,
+            reader=reader,
+            own=["approvals@example.com"],
             trust=trust,
             clock=office.clock,
         )
@@ -73,10 +79,21 @@ class Box:
         return f"{head}\r\n{text}\r\n".encode()
 
 
-@pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
+# One loop for all, because it is the loop of the process that reads.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reader() -> AsyncIterator[Reader]:
+    reader = Reader()
+    yield reader
+    await reader.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def box(tmp_path: Path, reader: Reader) -> AsyncIterator[Box]:
     async with open_office(tmp_path / "gateway.sqlite3") as office:
-        yield Box(office)
+        yield Box(office, reader)
 
 
 async def test_a_reviewers_reply_decides_and_is_filed_as_processed(box: Box) -> None:
@@ -157,10 +174,10 @@ async def test_what_showed_the_writer_is_kept_with_the_vote(
     assert vote.identity is identity
 
 
-async def test_from_is_believed_where_the_configuration_says_so(tmp_path: Path) -> None:
+async def test_from_is_believed_where_the_configuration_says_so(tmp_path: Path, reader: Reader) -> None:
     """T10: without a server to trust the token and the From address decide, and the vote says so."""
     async with open_office(tmp_path / "gateway.sqlite3") as office:
-        box = Box(office, trust=None)
+        box = Box(office, reader, trust=None)
         approval = await office.asked()
         await box.receives(await box.reply(approval, "APPROVE", Authentication_Results=""))
         (vote,) = (await office.approval(approval)).votes
@@ -356,11 +373,112 @@ async def test_a_bounce_decides_nothing_and_is_not_answered(box: Box) -> None:
         From="MAILER-DAEMON@example.com",
         Content_Type="multipart/report; report-type=delivery-status; boundary=b",
     )
-    before = len(await box.office.effects())
+    before = await box.office.effects()
     await box.receives(bounce)
     assert (await box.row()).reason == "bounce"
-    assert len(await box.office.effects()) == before
+    alerts = await box.office.letters(Letter.ALERT)
+    assert len(await box.office.effects()) == len(before) + len(alerts)
+    assert {letter.to for letter in alerts} == {OPERATOR}
     assert await box.office.state(approval) is State.OPEN
+
+
+def dsn(
+    failed: str, returned: str = "", *, action: str = "failed", sender: str = "MAILER-DAEMON@x.example"
+) -> bytes:
+    """Write the bounce of a letter as mail servers do; `returned` is the letter's header."""
+    return (
+        f"From: {sender}\r\nTo: approvals@example.com\r\nSubject: Undelivered Mail Returned to Sender\r\n"
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+        "--b\r\nContent-Type: text/plain\r\n\r\nAPPROVE\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n"
+        f"Final-Recipient: rfc822; {failed}\r\nAction: {action}\r\nStatus: 5.1.1\r\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 no such\r\n user\r\n\r\n"
+        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{returned}\r\n--b--\r\n"
+    ).encode()
+
+
+async def unreachable(box: Box) -> list[tuple[str, str, str]]:
+    rows = await box.office.store.read(lambda tx: tx.unreachable())
+    return [(row.reviewer, row.status, row.diagnostic) for row in rows]
+
+
+async def test_a_bounce_marks_its_reviewer_until_a_mail_of_theirs_arrives(box: Box) -> None:
+    """T90: operators are told once an episode; the question stays open and everybody is still asked."""
+    approval = await box.office.asked()
+    for address in ("ALICE@example.com", "a.lee@example.org"):
+        await box.receives(dsn(address))
+    assert await unreachable(box) == [(ALICE.email, "5.1.1", "550 5.1.1 no such user")]
+    (alert,) = await box.office.letters(Letter.ALERT)
+    assert alert.details["what"] == f"Letters to {ALICE.email} come back."
+    assert (await box.office.approval(approval)) == approval
+    shown = await box.office.store.read(lambda tx: overview.listing(tx, [State.OPEN], 10))
+    assert "unreachable:  alice@example.com  5.1.1 550 5.1.1 no such user  since" in overview.listing_text(
+        shown
+    )
+    told = await box.office.store.read(lambda tx: overview.story(tx, approval.id))
+    assert "unreachable:  alice@example.com" in overview.story_text(told)
+
+    await box.receives(await box.reply(approval, "What is this about?"))
+    assert await unreachable(box) == []
+    await box.receives(dsn(ALICE.email, "X: again"))
+    assert len(await box.office.letters(Letter.ALERT)) == 2
+
+
+async def test_a_bounce_from_elsewhere_is_known_by_the_letter_it_brings_back(box: Box) -> None:
+    """T90: where a mailbox forwards to an address that nobody configured, our Message-ID says whose it is."""
+    approval = await box.office.asked()
+    handle = await box.office.handle(approval, Purpose.REPLY, BOB.email)
+    await box.receives(dsn("bob@inner.example", f"Message-ID: <{handle}.ROW@example.com>"))
+    assert [reviewer for reviewer, _, _ in await unreachable(box)] == [BOB.email]
+    assert (await box.row()).approval == approval.id
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        dsn("stranger@example.com"),
+        dsn("stranger@example.com", f"Message-ID: <{'a' * 42}.ROW@example.com>"),
+        dsn(ALICE.email, action="delayed"),
+        dsn(ALICE.email, action="delivered"),
+        dsn(f"x {ALICE.email}"),
+        dsn("").replace(b"Final-Recipient", b"Final-Recipien"),
+    ],
+)
+async def test_what_says_nothing_about_a_reviewer_marks_nobody(box: Box, octets: bytes) -> None:
+    """T90: strangers, forged handles, delays, deliveries and gibberish are filed, and that is all."""
+    await box.office.asked()
+    before = len(await box.office.effects())
+    assert await box.receives(octets) is Filing.PROCESSED
+    assert await unreachable(box) == []
+    assert len(await box.office.effects()) == before
+
+
+async def test_a_forged_bounce_does_no_more_than_mark(box: Box) -> None:
+    """T90, T89: with all that a stranger can know it decides nothing, ends nothing, writes to nobody else."""
+    approval = await box.office.asked()
+    handle = await box.office.handle(approval, Purpose.REPLY)
+    forged = dsn(ALICE.email, f"Message-ID: <{handle}.ROW@example.com>", sender=ALICE.email)
+    await box.receives(forged.replace(b"To: approvals@", f"To: approvals+{handle}@".encode()))
+    assert await box.office.approval(approval) == approval
+    new = [effect for effect in await box.office.effects() if isinstance(effect, SendLetter)]
+    assert [letter.to for letter in new if letter.letter is not Letter.ASK] == [OPERATOR]
+
+
+async def test_a_mail_that_cannot_be_read_is_told_to_operators_once_a_day(tmp_path: Path) -> None:
+    """T72: they hear of the first; a flood of others is counted by the quarantine."""
+    reader = Reader(program="frail_child")
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        box = Box(office, reader)
+        for uid in range(1, 4):
+            for _ in range(MAX_TRIES):
+                await box.receives(KILL + b"%d" % uid, uid=uid)
+        (alert,) = await office.letters(Letter.ALERT)
+        assert "gateway quarantine list" in alert.details["next"]
+        office.later(days=1)
+        for _ in range(MAX_TRIES):
+            await box.receives(KILL, uid=9)
+        assert len(await office.letters(Letter.ALERT)) == 2
+    await reader.close()
 
 
 @pytest.mark.parametrize(
@@ -455,6 +573,62 @@ async def test_comments_without_end_are_confirmed_rarely(box: Box) -> None:
     assert len(confirmed) == 1
 
 
+async def test_that_it_is_decided_is_said_once_in_ten_minutes(box: Box) -> None:
+    """T74: whoever, or whatever, keeps on deciding learns it again after a while, five times in all."""
+    approval = await box.office.asked()
+    await box.office.votes(approval, by=BOB.email)
+    for n in range(10):
+        await box.receives(await box.reply(approval, f"REJECT\r\n\r\n{n}"))
+    assert len(await box.office.letters(Letter.ALREADY_DECIDED)) == 1
+    for n in range(10):
+        box.office.later(minutes=11)
+        await box.receives(await box.reply(approval, f"REJECT\r\n\r\nagain {n}"))
+    assert len(await box.office.letters(Letter.ALREADY_DECIDED)) == ANSWER_LIMIT
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["List-Id: <team.example.com>", "List-Unsubscribe: <x>", "Precedence: bulk", "Precedence: JUNK"],
+)
+async def test_a_mail_through_a_list_is_not_answered_and_may_decide(box: Box, header: str) -> None:
+    """T74: a person may have written it, so that a clear word counts; an unclear one gets no help."""
+    approval = await box.office.asked()
+    name, _, value = header.partition(": ")
+    marked = {name.replace("-", "_"): value}
+    assert await box.receives(await box.reply(approval, "hm", **marked)) is Filing.PROCESSED
+    assert not await box.office.letters(Letter.UNCLEAR)
+    await box.receives(await box.reply(approval, "APPROVE", **marked))
+    assert await box.office.state(approval) is State.APPROVED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"From": "approvals@example.com"},
+        {"From": "Approvals <Approvals+anything@example.com>"},
+        {"X_Loop": "approvals@example.com"},
+        {"X_Loop": "<approvals+x@example.com>"},
+    ],
+)
+async def test_a_letter_of_ours_that_comes_back_is_filed_and_that_is_all(
+    box: Box, changes: dict[str, str]
+) -> None:
+    """T74: from our own address, in any plus form, or with our own X-Loop, even APPROVE says nothing."""
+    approval = await box.office.asked()
+    before = len(await box.office.effects())
+    assert await box.receives(await box.reply(approval, "APPROVE", **changes)) is Filing.PROCESSED
+    assert (await box.row()).reason == "loop"
+    assert await box.office.state(approval) is State.OPEN
+    assert len(await box.office.effects()) == before
+
+
+async def test_anothers_loop_mark_is_not_ours(box: Box) -> None:
+    """X-Loop names whose loop it is."""
+    approval = await box.office.asked()
+    await box.receives(await box.reply(approval, "APPROVE", X_Loop="list@example.com"))
+    assert await box.office.state(approval) is State.APPROVED
+
+
 async def test_an_edit_by_reply_is_asked_again(box: Box) -> None:
     """MODIFY with field lines makes a new question that shows the difference."""
     approval = await box.office.asked()
@@ -495,6 +669,42 @@ async def test_a_mail_that_breaks_us_is_tried_three_times_and_put_aside(box: Box
     whole = await box.office.asked(interrupt="interrupt-2")
     assert await box.receives(await box.reply(whole, "APPROVE")) is Filing.PROCESSED
     assert await box.office.state(whole) is State.APPROVED
+
+
+@pytest.mark.parametrize("word", [KILL, HANG])
+async def test_a_mail_that_breaks_its_reader_is_put_aside(tmp_path: Path, word: bytes) -> None:
+    """T72, F45, F46: dead or hanging, it has three tries, and the mails behind each try are decided."""
+    reader = Reader(program="frail_child", deadline=1)
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        box = Box(office, reader)
+        approval = await office.asked()
+        octets = await box.reply(approval, word.decode())
+        for n, filing in enumerate([Filing.LATER, Filing.LATER, Filing.QUARANTINE]):
+            assert await box.receives(octets, uid=700) is filing
+            behind = await office.asked(interrupt=f"behind-{n}")
+            assert await box.receives(await box.reply(behind, "APPROVE")) is Filing.PROCESSED
+            assert await office.state(behind) is State.APPROVED
+        assert await office.state(approval) is State.OPEN
+        row = await office.store.read(lambda tx: tx.inbound("approvals", "INBOX", 1, 700))
+        assert row is not None
+        assert (row.reason, row.tries, row.approval) == ("poison", MAX_TRIES, None)
+    await reader.close()
+
+
+async def test_without_a_reader_no_mail_is_blamed(tmp_path: Path) -> None:
+    """F47: while no process can be started every mail keeps its turn, however often it is offered."""
+    async with open_office(tmp_path / "gateway.sqlite3") as office:
+        without = Reader(program="no.such.module")
+        broken = Box(office, without)
+        approval = await office.asked()
+        octets = await broken.reply(approval, "APPROVE")
+        for _ in range(MAX_TRIES + 1):
+            with pytest.raises(ReaderUnavailableError):
+                await broken.receives(octets, uid=7)
+        reader = Reader()
+        assert await Box(office, reader).receives(octets, uid=7) is Filing.PROCESSED
+        await reader.close()
+        await without.close()
 
 
 async def test_a_full_disk_costs_no_mail_its_turn(box: Box) -> None:

@@ -428,6 +428,7 @@ def test_the_request_has_its_headers() -> None:
         "Message-ID": ROOT,
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "RN, NRN, AutoReply",
+        "X-Loop": "gateway@example.com",
         "List-Id": "<approvals.example.com>",
         "X-Approval-Letter": "ask",
         "X-Approval-Risk": "high",

@@ -5,13 +5,15 @@ import imaplib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.transport import Security
 from gateway.demo.mailserver import MailServer
-from gateway.mailbox import Arrival, Filing, ImapSettings, Mailbox, retry_delay
+from gateway.mailbox import Arrival, Filing, ImapSettings, Mailbox, Wanted, retry_delay
 from gateway.mailbox.link import SetupError, connected
 from servers.dovecot import PASSWORD, Dovecot
 from servers.fixtures import Account
@@ -337,6 +339,66 @@ async def test_a_wrong_password_does_not_storm(imap_server: Account, proxy: Prox
     assert mailbox.last_error is not None
     assert "refused the login" in mailbox.last_error
     assert "correct horse" not in f"{logs} {mailbox.last_error} {settings(account, proxy)!r}"
+
+
+def wanted(arrival: Arrival, **changed: Any) -> Wanted:
+    values: dict[str, Any] = {
+        "sha256": sha256(arrival.octets or b"").hexdigest(),
+        "size": arrival.size,
+        "uidvalidity": arrival.uidvalidity,
+        "uid": arrival.uid,
+    }
+    return Wanted(**(values | changed))
+
+
+@pytest.mark.parametrize("size", ["known", "unknown"])
+async def test_what_was_put_aside_is_taken_back(
+    imap_server: Account, proxy: Proxy, desk: Desk, size: str
+) -> None:
+    """T72, T88: found by size and octets among others that look alike, it is received like a new mail."""
+    desk.decide = lambda _: Filing.QUARANTINE
+    async with watching(imap_server, proxy, desk) as mailbox:
+        for text in ("one", "two", "six"):
+            await imap_server.post(mail("same", text))
+        arrivals = [await desk.arrivals.get() for _ in range(3)]
+        await proxy.heard(b"MOVE", 3, then=b"IDLE")
+        desk.decide = lambda _: Filing.PROCESSED
+        middle = wanted(arrivals[1], **({} if size == "known" else {"size": None}))
+        gone = wanted(arrivals[0], sha256="00" * 32)
+        assert await mailbox.take_back([middle, gone]) == {middle.sha256}
+        again = await desk.arrivals.get()
+        assert again.octets == arrivals[1].octets
+        assert again.uid > arrivals[2].uid
+        await proxy.heard(b"MOVE", 5, then=b"IDLE")
+    assert len(await folder(imap_server, "Quarantine")) == 2
+    assert await folder(imap_server, "Processed") == ["same"]
+    assert b"HEADER" not in proxy.sent
+
+
+async def test_what_could_not_be_filed_is_taken_back_where_it_lies(
+    imap_server: Account, proxy: Proxy, desk: Desk
+) -> None:
+    """F33: with no folder to put it aside in, a mail is received again in its place, at once."""
+    desk.decide = lambda _: Filing.QUARANTINE
+    proxy.up = lambda octets: octets.replace(b"UID MOVE", b"UID XOVE")
+    async with watching(imap_server, proxy, desk) as mailbox:
+        await imap_server.post(mail("new"))
+        arrival = await desk.arrivals.get()
+        await proxy.heard(b"MOVE", then=b"IDLE")
+        assert await mailbox.take_back([wanted(arrival)]) == {wanted(arrival).sha256}
+        assert (await desk.arrivals.get()).uid == arrival.uid
+
+
+async def test_nothing_is_taken_back_from_an_empty_quarantine(
+    imap_server: Account, proxy: Proxy, desk: Desk
+) -> None:
+    """What somebody has moved or deleted is said not to be there."""
+    async with watching(imap_server, proxy, desk) as mailbox:
+        await imap_server.post(mail("new"))
+        arrival = await desk.arrivals.get()
+        await proxy.heard(b"MOVE", then=b"IDLE")
+        assert await mailbox.take_back([wanted(arrival)]) == set()
+    assert desk.arrivals.empty()
 
 
 async def test_a_store_that_fails_is_asked_again(imap_server: Account, proxy: Proxy, desk: Desk) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -220,8 +222,12 @@ async def test_a_mail_is_recorded_at_its_place_and_known_by_its_octets(store: St
         octets=b"raw",
     )
     await store.write(lambda tx: tx.record_inbound(mail))
-    assert await store.read(lambda tx: tx.inbound("a", "INBOX", 1, 5)) == mail
+    assert await store.read(lambda tx: tx.inbound("a", "INBOX", 1, 5)) == replace(mail, n=1)
     assert await store.read(lambda tx: tx.inbound_like("ff")) is None
+    await store.write(lambda tx: tx.record_inbound(replace(mail, filing="quarantine", tries=2)))
+    known = await store.read(lambda tx: tx.inbound_like("ff"))
+    assert known == await store.read(lambda tx: tx.inbound_numbered(1))
+    assert known == replace(mail, filing="quarantine", tries=2, n=1)
 
 
 async def test_a_handle_is_found_by_its_jti_and_by_its_person(store: Store) -> None:
@@ -271,6 +277,29 @@ async def test_a_newer_database_is_not_touched(tmp_path: Path) -> None:
     raw.close()
     with pytest.raises(StoreUnavailableError, match="run the newer gateway"):
         SqliteStore(path, [KEY])
+
+
+async def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """F53: its mails get numbers in the order in which they came, and whatever it held stays."""
+    path = tmp_path / "gateway.sqlite3"
+    first = resources.files("gateway.store") / "migrations" / "0001_first.sql"
+    with sqlite3.connect(path) as raw:
+        raw.executescript(first.read_text("utf-8"))
+        raw.execute("PRAGMA user_version = 1")
+        for uid, at in ((7, "2026-03-02T09:30:01.000000Z"), (5, "2026-03-02T09:30:00.000000Z")):
+            raw.execute(
+                "INSERT INTO inbound (account, folder, uidvalidity, uid, filing, reason, sha256, received_at,"
+                " handled_at) VALUES ('a', 'INBOX', 1, ?, 'quarantine', 'no-token', ?, ?, ?)",
+                (uid, f"{uid}", at, at),
+            )
+    raw.close()
+    store = SqliteStore(path, [KEY])
+    rows = await store.read(lambda tx: tx.quarantined(10))
+    assert [(row.n, row.uid, row.size, row.note) for row in rows] == [(2, 7, None, ""), (1, 5, None, "")]
+    new = replace(rows[0], uid=9, sha256="9")
+    await store.write(lambda tx: tx.record_inbound(new))
+    assert (await store.read(lambda tx: tx.inbound_numbered(3))).uid == 9
+    await store.close()
 
 
 async def test_commits_are_durable_before_they_are_acknowledged(tmp_path: Path) -> None:

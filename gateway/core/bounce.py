@@ -25,6 +25,8 @@ class Failure:
     """The address that the mail was sent to where the report knows it, else the one it was last tried at."""
     status: str | None
     """Why, as an enhanced status code (RFC 3463): `5.1.1`, or `4.x.x` after the last try; None if unsaid."""
+    diagnostic: str = ""
+    """What the server that refused it said, shortened."""
 
 
 def failed_recipients(raw: bytes) -> tuple[Failure, ...]:
@@ -42,6 +44,7 @@ def failed_recipients(raw: bytes) -> tuple[Failure, ...]:
 
 _REPORTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _MAX_RECIPIENTS = 200
+_LONGEST = 300
 _EMPTY_LINES = re.compile(rb"\r?\n(?:[ \t]*\r?\n)+")
 _STATUS = re.compile(r"[45]\.\d{1,3}\.\d{1,3}(?!\d)")
 _DELAYED = re.compile(r"\W*(?:warning|delay)|.*\(delay\)", re.IGNORECASE)
@@ -101,7 +104,8 @@ def _failure(fields: dict[str, str]) -> Failure | None:
         return None
     addresses = (_address(fields.get(name, "")) for name in ("original-recipient", "final-recipient"))
     address = next((found for found in addresses if found), None)
-    return Failure(address, code[0] if code else None) if address else None
+    said = fields.get("diagnostic-code", "").rpartition("smtp;")[2].strip()[:_LONGEST]
+    return Failure(address, code[0] if code else None, said) if address else None
 
 
 def _address(value: str) -> str | None:

@@ -15,6 +15,7 @@ from gateway.core import quotes, signature
 from gateway.core.action import Field, FieldType
 from gateway.core.grammar import is_courtesy
 from gateway.core.mail import plain
+from gateway.core.visible import conceal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,8 @@ def read_draft(lines: Sequence[str], fields: Sequence[Field], values: Mapping[st
     known = {_key(field.name): field for field in fields if field.name in values}
     sections: dict[str, _Section] = {}
     current: _Section | None = None
-    for line in quotes.without_headers([_unmarked(line) for line in lines]):
+    # Our letters show hidden characters by their code points.
+    for line in quotes.without_headers([conceal(_unmarked(line)) for line in lines]):
         label, value = _labelled(line)
         if label and not line.lstrip().startswith(_BAR):
             field = known.get(_key(label))

@@ -211,16 +211,17 @@ def _decode(octets: bytes, charset: str) -> str:
 
 def _unflowed(text: str, *, delete_space: bool) -> str:
     """Join soft line breaks (RFC 3676), so that a sentence is read as the one line it was typed as."""
-    lines: list[str] = []
+    pieces: list[str] = []  # joined once, because a text may have one line that is broken a million times
     soft = False
     for line in text.split("\n"):
         content = line.removeprefix(" ")
         if soft and not line.startswith(">") and line != "-- ":
-            lines[-1] = (lines[-1][:-1] if delete_space else lines[-1]) + content
-        else:
-            lines.append(content)
+            pieces[-1] = pieces[-1][:-1] if delete_space else pieces[-1]
+        elif pieces:
+            pieces.append("\n")
+        pieces.append(content)
         soft = content.endswith(" ") and line != "-- " and not line.startswith(">")
-    return "\n".join(lines)
+    return "".join(pieces)
 
 
 def _text(octets: bytes) -> str:

@@ -15,6 +15,7 @@ _PLAIN = _WHOLE | {
     "x-approval-letter",
     "x-approval-risk",
     "x-auto-response-suppress",
+    "x-loop",
 }
 
 

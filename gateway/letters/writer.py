@@ -79,6 +79,7 @@ class Letters:
             "Auto-Submitted": "auto-replied" if content.letter in _ANSWERING else "auto-generated",
             # Not "All": bounces must still reach us.
             "X-Auto-Response-Suppress": "RN, NRN, AutoReply",
+            "X-Loop": head.sender,
             "List-Id": f"<approvals.{head.domain}>",
             "X-Approval-Letter": str(content.letter),
         }

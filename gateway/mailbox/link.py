@@ -138,6 +138,16 @@ class Link:
             raise RefusedError("no date of arrival")
         return _number(rb"RFC822\.SIZE (\d+)", line), _date(date[1].decode("ascii", "replace"))
 
+    async def sizes(self, uids: Sequence[int]) -> dict[int, int]:
+        """Return the sizes of the mails that are there."""
+        wanted = ",".join(map(str, uids))
+        lines = await self._ask(self._client.uid("fetch", wanted, "(UID RFC822.SIZE)"))
+        return {
+            _number(rb"\bUID (\d+)", line): _number(rb"RFC822\.SIZE (\d+)", line)
+            for line in lines
+            if b"RFC822.SIZE" in line
+        }
+
     async def fetch(self, uid: int) -> bytes:
         """Return the whole mail, without marking it as read."""
         lines = await self._ask(self._client.uid("fetch", str(uid), "(UID BODY.PEEK[])"))
@@ -157,13 +167,19 @@ class Link:
         uidplus = client.has_capability("UIDPLUS")
         await self._ask(client.uid("expunge", number) if uidplus else client.expunge())
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for a push, but no longer than `seconds`."""
-        if self._client.has_capability("IDLE"):
-            await self._idle(seconds)
-        else:
-            await asyncio.wait({self._lost}, timeout=min(seconds, self._settings.poll))
-            self._check_lost()
+    async def wait(self, seconds: float, nudge: asyncio.Event) -> None:
+        """Wait for a push or for `nudge`, but no longer than `seconds`."""
+        nudged = asyncio.create_task(nudge.wait())
+        try:
+            if self._client.has_capability("IDLE"):
+                await self._idle(seconds, nudged)
+            else:
+                limit = min(seconds, self._settings.poll)
+                ends: set[asyncio.Future[Any]] = {self._lost, nudged}
+                await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+                self._check_lost()
+        finally:
+            nudged.cancel()
 
     async def close(self) -> None:
         """Log out if anybody listens, and leave nothing of the library behind."""
@@ -181,11 +197,11 @@ class Link:
         for task in (*self._client.tasks, *protocol.tasks):
             task.cancel()
 
-    async def _idle(self, seconds: float) -> None:
+    async def _idle(self, seconds: float, nudged: asyncio.Task[Any]) -> None:
         limit = seconds + self._settings.timeout
         idling: asyncio.Future[Any] = await self._within(self._client.idle_start(limit))
         push: asyncio.Future[Any] = asyncio.create_task(self._client.wait_server_push(limit))
-        ends: set[asyncio.Future[Any]] = {idling, push, self._lost}
+        ends: set[asyncio.Future[Any]] = {idling, push, nudged, self._lost}
         await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         push.cancel()
         self._check_lost()

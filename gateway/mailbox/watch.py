@@ -6,7 +6,7 @@ Mail that could not be received or filed stays where it is; nothing that goes wr
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from typing import Final, Never
 
 from gateway.log import log
 from gateway.mailbox.link import ImapSettings, Link, LinkError, RefusedError, SetupError, connected
+from gateway.mailbox.release import Wanted, take_back
 
 _TRIES: Final = 3
 # First and longest, where an operator has to act: more would get the account locked.
@@ -75,6 +76,7 @@ class Mailbox:
         self._floor = 0
         self._unfiled: set[int] = set()
         self._stumbles: Counter[tuple[str, int]] = Counter()
+        self._nudge = asyncio.Event()
 
     async def run(self) -> Never:
         """Watch until cancelled, and then log out."""
@@ -87,6 +89,24 @@ class Mailbox:
             finally:
                 self.connected = False
             await asyncio.sleep(delay)
+
+    async def take_back(self, wanted: Collection[Wanted]) -> frozenset[str]:
+        """Move mails out of quarantine, to be received like new ones; return the hashes of those found.
+
+        It has a connection of its own, so that mail goes on being watched. What could never be filed, and
+        so still lies in the mailbox, is received again as well.
+
+        Raises:
+            LinkError, RefusedError, SetupError, OSError: the server would not; ask again later.
+        """
+        here = {
+            mail for mail in wanted if mail.uidvalidity == self._uidvalidity and mail.uid in self._unfiled
+        }
+        async with connected(self._settings) as link:
+            found = await take_back(link, self._settings, set(wanted) - here)
+        self._unfiled -= {mail.uid for mail in here}
+        self._nudge.set()
+        return found | {mail.sha256 for mail in here}
 
     def _note_failure(self, error: Exception) -> float:
         self._failures += 1
@@ -107,9 +127,10 @@ class Mailbox:
         self.connected, self.last_error = True, None
         log.info("mailbox.connected", host=self._settings.host, uidvalidity=uidvalidity, floor=self._floor)
         while True:
+            self._nudge.clear()
             some_later = await self._round(link)
             self.last_round_at = datetime.now(UTC)
-            await link.wait(self._settings.poll if some_later else self._settings.renew_idle)
+            await link.wait(self._settings.poll if some_later else self._settings.renew_idle, self._nudge)
             # Not before: a server that drops us at every IDLE must not be asked once a second for ever.
             self._failures = 0
 

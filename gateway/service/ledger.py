@@ -127,9 +127,11 @@ class Ledger:
         )
         self.alert(tx, alert, approval.id, now)
 
-    def alert(self, tx: Transaction, alert: Alert, approval: str | None, now: datetime) -> None:
-        """Write to every operator."""
-        occasion = self.new_id(APPROVAL_ID_BYTES)
+    def alert(
+        self, tx: Transaction, alert: Alert, approval: str | None, now: datetime, occasion: str = ""
+    ) -> None:
+        """Write to every operator, of one occasion only once."""
+        occasion = occasion or self.new_id(APPROVAL_ID_BYTES)
         letters = [SendLetter(Letter.ALERT, to, approval, asdict(alert), occasion) for to in self._operators]
         self.enqueue(tx, None, letters, now)
 

@@ -9,6 +9,7 @@ from gateway.actions import ActionRefusedError
 from gateway.core import action as core_action
 from gateway.core import payload
 from gateway.core.approval import Answer, Approval, Asked, Item, State, decide
+from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter
 from gateway.core.execution import (
     AskRefused,
@@ -22,11 +23,12 @@ from gateway.core.execution import (
     ThreadState,
 )
 from gateway.core.policy import Decider, Risk
+from gateway.core.visible import one_line
 from gateway.graphs import Pending, Progress
 from gateway.log import log, step
 from gateway.service.base import NotInDoubtError, UseCases
 from gateway.service.ledger import APPROVAL_ID_BYTES, Alert
-from gateway.store import NotFoundError, OutboxRow, ThreadRow, Transaction
+from gateway.store import NotFoundError, OutboxRow, ThreadRow, Transaction, UnreachableRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,35 @@ class Reports(UseCases):
         await self._store.write(work)
         log.error("letter.failed", letter=letter.letter, approval=row.approval, why=why)
         self.work_waits.set()
+
+    def bounced(self, tx: Transaction, reviewer: str, failure: Failure, approval: str | None) -> None:
+        """Note in the caller's transaction that letters to a person come back; operators hear of it once.
+
+        Anybody can write a bounce, so nothing else follows from it: nobody is asked less, and nothing ends.
+        """
+        now = self._clock()
+        status, diagnostic = one_line(failure.status or ""), one_line(failure.diagnostic)
+        person = UnreachableRow(reviewer=reviewer, since=now, status=status, diagnostic=diagnostic)
+        if tx.add_unreachable(person):
+            alert = Alert(
+                what=f"Letters to {reviewer} come back.",
+                next=(
+                    "Check the address. Whoever else is asked can still decide; gateway list shows this until"
+                    " a mail of theirs arrives."
+                ),
+                facts={"approval": approval or "", "status": status, "diagnostic": diagnostic},
+            )
+            self._ledger.alert(tx, alert, approval, now)
+
+    def put_aside(self, tx: Transaction, why: str) -> None:
+        """Tell operators in the caller's transaction that a mail broke the reader; once a day, for floods."""
+        now = self._clock()
+        alert = Alert(
+            what="A mail could not be read and was put aside.",
+            next="Run gateway quarantine list; there may be more, today's are told only once.",
+            facts={"reason": why},
+        )
+        self._ledger.alert(tx, alert, None, now, occasion=f"poison-{now:%Y-%m-%d}")
 
     async def put_back(self, row: OutboxRow, due_at: datetime, why: str) -> None:
         """Record that a row waits for another try."""

@@ -4,7 +4,7 @@ A `Transaction` has all queries; a `Store` runs functions over one, durably, and
 """
 
 from gateway.store.queries import ConflictError, FencedError, NotFoundError
-from gateway.store.rows import InboundRow, OutboxRow, StoredFact, ThreadRow
+from gateway.store.rows import InboundRow, OutboxRow, StoredFact, ThreadRow, UnreachableRow
 from gateway.store.sqlite import SqliteStore, StoreInUseError, StoreUnavailableError, open_reader
 from gateway.store.transaction import Store, Transaction
 
@@ -21,5 +21,6 @@ __all__ = [
     "StoredFact",
     "ThreadRow",
     "Transaction",
+    "UnreachableRow",
     "open_reader",
 ]

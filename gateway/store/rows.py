@@ -76,7 +76,11 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundRow:
-    """A mail that arrived: where it was found, what it was taken for, and its masked octets."""
+    """A mail that arrived: where it was found, what it was taken for, and its masked octets.
+
+    `n` is the number that the store gives it, `size` what the mail server says, `line` what was read for a
+    verb, `note` what an operator did with it since.
+    """
 
     account: str
     folder: str
@@ -91,6 +95,20 @@ class InboundRow:
     received_at: datetime
     handled_at: datetime
     octets: bytes | None = None
+    n: int = 0
+    size: int | None = None
+    line: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreachableRow:
+    """A person whose letters come back; `status` and `diagnostic` are the first bounce's, made visible."""
+
+    reviewer: str
+    since: datetime
+    status: str
+    diagnostic: str
 
 
 @dataclass(frozen=True, slots=True)

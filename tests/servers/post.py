@@ -62,6 +62,10 @@ class Post(MailServer):
         """Read a person's mails as a mail program does."""
         return await asyncio.to_thread(self._read, address, folder)
 
+    async def empty(self, address: str, folder: str) -> None:
+        """Delete what is in a folder, as its owner can."""
+        await asyncio.to_thread(self._empty, address, folder)
+
     async def restart(self) -> None:
         """Take the IMAP server away from its clients and bring it back."""
         self.hang_up()
@@ -69,6 +73,13 @@ class Post(MailServer):
     async def _serve_imap(self, reader: StreamReader, writer: StreamWriter) -> None:
         await self.awake.wait()
         await super()._serve_imap(reader, writer)
+
+    def _empty(self, address: str, folder: str) -> None:
+        with imaplib.IMAP4(self.host, self.imap_port, timeout=10) as line:
+            line.login(address, PASSWORD)
+            line.select(folder)
+            line.store("1:*", "+FLAGS", r"(\Deleted)")
+            line.expunge()
 
     def _read(self, address: str, folder: str) -> list[bytes]:
         with imaplib.IMAP4(self.host, self.imap_port, timeout=10) as line:

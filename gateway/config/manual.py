@@ -81,11 +81,12 @@ could read in two ways is no pass. What showed the writer is kept with the vote.
 for goes to quarantine, with the reason in the log.
 
 Your mail server must write the header into every mail, also into those that it could not check, and take out
-those that came in under its own name. Postfix does with `AlwaysAddARHeader yes` in `opendkim.conf`;
-OpenDMARC comes behind OpenDKIM in `smtpd_milters`, so that its result is the topmost. Microsoft 365 writes
-no name into its header: whatever mail reaches the mailbox without having been checked, such as through a
-connector of your own, can bring a forged one. Mail between people of one Microsoft 365 tenant is not checked
-there, and so decides nothing: they use the page.
+those that came in under its own name. OpenDKIM does both with `AlwaysAddARHeader yes` and `RemoveARAll yes`;
+OpenDMARC comes behind it in `smtpd_milters`, so that its result is the topmost.
+
+Microsoft 365 writes no name into its header, so that only the place of the header says whose it is: a mail
+that reached the mailbox without having been checked, for example through a connector of your own, can bring
+a forged one. Mail within one tenant carries no pass, and so decides nothing there: colleagues use the page.
 
 `sender_auth = "address"` trusts the From line. Use it only where your mail server refuses forged senders.
 """

@@ -98,7 +98,7 @@ class Dovecot:
         self._root = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self._owner = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
         self.certificate = make_certificate(self._root)
-        self.imap_port, self.imaps_port, self.lmtp_port = _free_ports(3)
+        self.imap_port, self.imaps_port, self.lmtp_port = free_ports(3)
         self._configure()
 
     def __enter__(self) -> Self:
@@ -181,7 +181,8 @@ class Front:
             line.sendmail(envelope.mail_from or "", envelope.rcpt_tos, envelope.original_content)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, each another."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in sockets]
     for listener in sockets:

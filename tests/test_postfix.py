@@ -49,10 +49,10 @@ def signed_and_changed(postfix: Postfix, asked: Letter) -> bytes:
     return postfix.signed(rejected, "example.com").replace(b"\r\n\r\nREJECT", b"\r\n\r\nAPPROVE")
 
 
-async def take(gateway: Gateway, postfix: Postfix, asked: Letter, octets: bytes) -> None:
-    """Hand a mail to Postfix, and wait until the gateway has recorded what it took it for."""
+async def filed(hand_in: Callable[[], None]) -> None:
+    """Wait until the gateway has recorded what it took a mail for."""
     async with reaching("before-filing") as recorded_it:
-        postfix.take(octets, asked.reply_to)
+        hand_in()
         await recorded_it.wait()
 
 
@@ -60,10 +60,25 @@ async def test_a_signed_reply_decides(gateway: Gateway, postfix: Postfix) -> Non
     """T10: signed by the reviewer's domain, checked by our server, and the vote says how it was known."""
     thread = await gateway.ask()
     asked = await gateway.letter("ask", ALICE)
-    await take(gateway, postfix, asked, postfix.signed(unsigned(postfix, asked), "example.com"))
+    mail = postfix.signed(unsigned(postfix, asked), "example.com")
+    await filed(lambda: postfix.take(mail, asked.reply_to))
     await gateway.letter("receipt", ALICE)
     (approval,) = recorded(gateway.config, lambda tx: tx.approvals_of(thread))
     assert (approval.state, approval.votes[0].identity) == (State.APPROVED, Identity.DKIM)
+
+
+async def test_a_reply_from_the_house_decides(gateway: Gateway, postfix: Postfix) -> None:
+    """T10: nobody checks the signature of mail from our own people; our server says who has logged in."""
+    thread = await gateway.ask()
+    asked = await gateway.letter("ask", ALICE)
+    await filed(lambda: postfix.take_from("bob", forging(postfix, asked), asked.reply_to))
+    await gateway.letter("unclear", ALICE)
+    await filed(lambda: postfix.take_from("alice", unsigned(postfix, asked), asked.reply_to))
+    await gateway.letter("receipt", ALICE)
+    (approval,) = recorded(gateway.config, lambda tx: tx.approvals_of(thread))
+    assert (approval.state, approval.votes[0].identity) == (State.APPROVED, Identity.AUTH)
+    seen = recorded(gateway.config, lambda tx: tx.inbound_about(approval.id))
+    assert [mail.reason for mail in seen] == [Why.UNALIGNED, "clear"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +95,7 @@ async def test_a_forged_reply_does_not(gateway: Gateway, postfix: Postfix, mail:
     """T10, T12: token, From and a forged proof are nothing without a signature of the reviewer's domain."""
     thread = await gateway.ask()
     asked = await gateway.letter("ask", ALICE)
-    await take(gateway, postfix, asked, mail(postfix, asked))
+    await filed(lambda: postfix.take(mail(postfix, asked), asked.reply_to))
     await gateway.letter("unclear", ALICE)
     (approval,) = recorded(gateway.config, lambda tx: tx.approvals_of(thread))
     (seen,) = recorded(gateway.config, lambda tx: tx.inbound_about(approval.id))

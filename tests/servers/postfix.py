@@ -13,7 +13,7 @@ from typing import Self
 
 import dkim
 
-from servers.dovecot import Dovecot, free_ports
+from servers.dovecot import PASSWORD, Dovecot, free_ports
 
 NAME = "mx.example.com"
 """The server's name, also in the Authentication-Results that it writes."""
@@ -48,6 +48,13 @@ milter_default_action = tempfail
 """
 MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
+127.0.0.1:{submission_port} inet n - n - - smtpd
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_sasl_type=dovecot
+  -o smtpd_sasl_path=inet:127.0.0.1:{auth_port}
+  -o smtpd_milters=
+  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+  -o smtpd_data_restrictions=check_sasl_access,regexp:{root}/logins
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 1 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -59,6 +66,9 @@ retry unix - - n - - error
 lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
+"""
+LOGINS = r"""
+/^([a-z0-9]+)$/ PREPEND Authentication-Results: {name}; auth=pass smtp.auth=$1@example.com
 """
 OPENDKIM = """
 Socket inet:{milter_port}@127.0.0.1
@@ -85,7 +95,7 @@ class Postfix:
         self._program = program
         self._dovecot = dovecot
         self._root = Path(tempfile.mkdtemp(prefix="postfix-"))
-        self.port, self._milter_port = free_ports(2)
+        self.port, self._submission_port, self._milter_port = free_ports(3)
         self._keys = {domain: _private_key() for domain in domains}
 
     def __enter__(self) -> Self:
@@ -110,6 +120,12 @@ class Postfix:
         """Hand in a mail as any server in the world may."""
         with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as line:
             line.sendmail("bounces@example.net", [recipient], octets)
+
+    def take_from(self, login: str, octets: bytes, recipient: str) -> None:
+        """Hand in a mail as a person of the house does."""
+        with smtplib.SMTP("127.0.0.1", self._submission_port, timeout=30) as line:
+            line.login(login, PASSWORD)
+            line.sendmail(f"{login}@example.com", [recipient], octets)
 
     def signed(self, octets: bytes, domain: str) -> bytes:
         """Sign a mail as the outgoing server of `domain` does."""
@@ -136,9 +152,11 @@ class Postfix:
             "daemons": _default("daemon_directory"),
             "port": self.port,
             "milter_port": self._milter_port,
+            "submission_port": self._submission_port,
+            "auth_port": self._dovecot.auth_port,
             "lmtp_port": self._dovecot.lmtp_port,
         }
-        files = {"etc/main.cf": MAIN, "etc/master.cf": MASTER, "opendkim.conf": OPENDKIM}
+        files = {"etc/main.cf": MAIN, "etc/master.cf": MASTER, "opendkim.conf": OPENDKIM, "logins": LOGINS}
         for name, text in files.items():
             (self._root / name).write_text(text.format(**values))
         records = (f"{_SELECTOR}._domainkey.{domain} {_record(key)}\n" for domain, key in self._keys.items())

@@ -278,7 +278,7 @@ def _facts(tx: Transaction, thread: str) -> list[StoredFact]:
     return tx.facts(thread)
 
 
-def install(place: Path, post: Post, policy: str = HIGH) -> Path:
+def install(place: Path, post: Post, policy: str = HIGH, authserv_id: str = HOSTNAME) -> Path:
     """Write a configuration with its secrets, as an operator does."""
     secrets = place / "secrets"
     secrets.mkdir(mode=0o700)
@@ -289,14 +289,16 @@ def install(place: Path, post: Post, policy: str = HIGH) -> Path:
         http_port = sock.getsockname()[1]
     ports = {"smtp_port": post.smtp_port, "imap_port": post.imap_port, "http_port": http_port}
     config = place / "config.toml"
-    config.write_text(_CONFIG.format(gateway=post.gateway, authserv_id=HOSTNAME, **ports) + policy)
+    config.write_text(_CONFIG.format(gateway=post.gateway, authserv_id=authserv_id, **ports) + policy)
     return config
 
 
 @asynccontextmanager
-async def running(place: Path, post: Post, policy: str = HIGH) -> AsyncIterator[Gateway]:
+async def running(
+    place: Path, post: Post, policy: str = HIGH, authserv_id: str = HOSTNAME
+) -> AsyncIterator[Gateway]:
     """Run a new installation."""
-    async with serving(install(place, post, policy), post) as gateway:
+    async with serving(install(place, post, policy, authserv_id), post) as gateway:
         yield gateway
 
 

@@ -151,6 +151,7 @@ def test_a_reviewer_decides_from_the_command_line(home: Path, approval: Approval
     """By any of their addresses; a second decision is told that it is too late."""
     decided = printed(home, "decide", approval.id, "reject", "--as", "A.Lee@example.org", "--comment", "no")
     assert decided["answer"] == "rejected"
+    assert "said reject by cli (os-user, user " in gateway(home, "show", approval.id).stdout
     assert state_of(home, approval) is State.REJECTED
     late = printed(home, "decide", approval.id, "approve", "--as", "bob@example.com", code=Exit.NOT_SO)
     assert late["answer"] == "already-decided"

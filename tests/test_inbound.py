@@ -736,6 +736,18 @@ async def test_the_kept_mail_has_no_live_handle(box: Box) -> None:
     assert row.sha256 is not None
 
 
+@pytest.mark.parametrize("place", PLACES)
+async def test_no_place_keeps_a_live_handle(box: Box, place: str) -> None:
+    """T33, T81: wherever a handle is looked for, it is masked in what is kept."""
+    approval = await box.office.asked()
+    handle = await box.office.handle(approval, Purpose.REPLY)
+    await box.receives(await carrying(box, approval, handle, place))
+    octets = (await box.row()).octets
+    assert octets is not None
+    assert b"(handle)" in octets
+    assert handle.encode() not in octets
+
+
 async def test_a_decision_after_the_deadline_expires_the_question(box: Box) -> None:
     """A late yes is no yes; everybody is told that it expired."""
     approval = await box.office.asked()

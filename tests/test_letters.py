@@ -12,7 +12,7 @@ from gateway.core import reply
 from gateway.core.action import Action, Change, EditRefusedError, edit
 from gateway.core.approval import Answer, State, Verdict
 from gateway.core.effects import Letter
-from gateway.core.policy import Risk
+from gateway.core.policy import Risk, Rule
 from gateway.core.visible import hidden
 from gateway.letters import Letterhead, Letters, Recipient, Row, octets, packaged_templates
 from letters.reading import Html, Prefilled, html_of, opened, received, text_of
@@ -259,6 +259,21 @@ def test_a_difference_shows_values_of_any_type() -> None:
         ),
         (Letter.UNCLEAR, approval(), {"problems": ["size must be text"]}, "size must be text"),
         (Letter.UNCLEAR, approval(), {"reason": "no-verb"}, "its first line is none of the words"),
+        (
+            Letter.UNCLEAR,
+            approval(),
+            {"reason": "unauthenticated"},
+            "forgery in your name; please use the page",
+        ),
+        (
+            Letter.UNCLEAR,
+            approval(rule=Rule(channels=("reply",))),
+            {"reason": "unauthenticated"},
+            "forgery in your name; please write from your usual mail program",
+        ),
+        (Letter.UNCLEAR, approval(), {"reason": "replaced-token"}, "please answer our newest mail"),
+        (Letter.UNCLEAR, approval(), {"reason": "older-than-question"}, "before the question was asked"),
+        (Letter.ASK, approval(), {"reason": "used-by-another"}, "Somebody else used the reply address"),
         (Letter.UNCLEAR, approval(), {"reason": "of a later day"}, "we could not tell what it decides"),
         (
             Letter.ALERT,

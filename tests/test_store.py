@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builders import ALICE, NOW, approval, vote
-from gateway.core.approval import Denied, Granted, Opened, State, VoteCounted
+from gateway.core.approval import Denied, Granted, Identity, Opened, State, VoteCounted
 from gateway.core.effects import Letter, Perform, SendLetter
 from gateway.core.execution import RowState, ThreadParked, ThreadStarted, ThreadState
 from gateway.core.tokens import Claim, Purpose
@@ -29,6 +29,7 @@ from gateway.store import (
     Transaction,
     open_reader,
 )
+from gateway.store.rows import load_fact
 
 KEY = b"k" * 32
 LEASE = timedelta(minutes=1)
@@ -74,6 +75,27 @@ async def test_values_come_back_as_they_went_in(store: Store) -> None:
     await store.write(lambda tx: tx.record("THREAD", [VoteCounted("7Q2M4KXP", vote())]))
     found = await store.read(lambda tx: tx.approval("7Q2M4KXP"))
     assert found == approval(votes=(vote(),))
+
+
+async def test_a_vote_of_an_older_gateway_is_still_read(store: Store) -> None:
+    """What did not yet say how its voter was known says nothing of it."""
+
+    def age(tx: Transaction) -> None:
+        for table in ("approvals", "facts"):
+            tx._execute(f"UPDATE {table} SET data = replace(data, :now, '')", {"now": ',"identity":"dkim"'})
+
+    def counted(tx: Transaction) -> None:
+        opened(tx)
+        tx.record("THREAD", [VoteCounted("7Q2M4KXP", vote(identity=Identity.DKIM))])
+
+    await store.write(counted)
+    (fresh,) = (await store.read(lambda tx: tx.approval("7Q2M4KXP"))).votes
+    assert fresh.identity is Identity.DKIM
+    await store.write(age)
+    (old,) = (await store.read(lambda tx: tx.approval("7Q2M4KXP"))).votes
+    assert old == replace(fresh, identity=Identity.UNKNOWN)
+    facts = await store.read(lambda tx: tx.facts_about("7Q2M4KXP"))
+    assert load_fact("VoteCounted", facts[-1].data) == VoteCounted("7Q2M4KXP", old)
 
 
 async def test_an_exception_undoes_its_own_work_and_no_other(store: Store) -> None:
@@ -238,6 +260,28 @@ async def test_a_handle_is_found_by_its_jti_and_by_its_person(store: Store) -> N
     assert await store.read(lambda tx: tx.claim_of("00ff")) == claim
     assert await store.read(lambda tx: tx.handle_of("7Q2M4KXP", ALICE.email, Purpose.LINK)) == ("00ff", claim)
     assert await store.read(lambda tx: tx.claim_of("0000")) is None
+
+
+async def test_a_retired_handle_is_known_and_no_more_in_use(store: Store) -> None:
+    """T48: the one that took its place is signed for letters, and the mail thread begins anew."""
+    claim = Claim(Purpose.REPLY, "7Q2M4KXP", ALICE.email, "d")
+    later = NOW + timedelta(minutes=1)
+    ask = SendLetter(Letter.ASK, ALICE.email, "7Q2M4KXP")
+    await store.write(opened)
+    await store.write(lambda tx: tx.add_handle("00ff", claim, NOW))
+    await store.write(lambda tx: tx.enqueue("first", ask, "THREAD", NOW))
+    assert not await store.read(lambda tx: tx.has_retired_handles("7Q2M4KXP", ALICE.email))
+
+    await store.write(lambda tx: tx.retire_handles("7Q2M4KXP", ALICE.email, later))
+    await store.write(lambda tx: tx.add_handle("11ff", claim, later))
+    await store.write(lambda tx: tx.enqueue("second", replace(ask, occasion="again"), "THREAD", later))
+    assert await store.read(lambda tx: [tx.is_retired("00ff"), tx.is_retired("11ff")]) == [True, False]
+    assert await store.read(lambda tx: tx.has_retired_handles("7Q2M4KXP", ALICE.email))
+    assert await store.read(lambda tx: tx.handle_of("7Q2M4KXP", ALICE.email, Purpose.REPLY)) == (
+        "11ff",
+        claim,
+    )
+    assert await store.read(lambda tx: tx.first_letter("7Q2M4KXP", ALICE.email)) == "second"
 
 
 async def test_what_is_not_there_is_named(store: Store) -> None:

@@ -73,19 +73,30 @@ it.
 | Fastmail | `authserv_id = "*.messagingengine.com"`, `authserv_received = 2` |
 | Microsoft 365 | `authserv = "microsoft365"` |
 
-The first row was measured, the others were taken from headers of such mails: look at one of yours. Only the
-topmost header is read. It counts with `dmarc=pass` for exactly the From domain; where it says nothing of
-DMARC, or that the domain asks for none, with `auth=pass` for the From address, or with `dkim=pass` or
-`spf=pass` for exactly its domain. A failure beside a pass, two results of DMARC, or a line that programs
-could read in two ways is no pass. What showed the writer is kept with the vote. A mail that is not vouched
-for goes to quarantine, with the reason in the log.
+OpenDKIM with Dovecot by LMTP is what our tests run; the other rows come from headers of such mails, so look
+at one of yours. Only the topmost header is read. It counts with `dmarc=pass` for exactly the From domain;
+where it says nothing of DMARC, or that the domain asks for none, with `auth=pass` for the From address, or
+with `dkim=pass` or `spf=pass` for exactly its domain. A failure beside a pass, two results of DMARC, or a
+line that programs could read in two ways is no pass. What showed the writer is kept with the vote. A mail
+that is not vouched for goes to quarantine, with the reason in the log.
 
 Your mail server must write the header into every mail, also into those that it could not check, and take out
-those that came in under its own name. Postfix does with `AlwaysAddARHeader yes` in `opendkim.conf`;
-OpenDMARC comes behind OpenDKIM in `smtpd_milters`, so that its result is the topmost. Microsoft 365 writes
-no name into its header: whatever mail reaches the mailbox without having been checked, such as through a
-connector of your own, can bring a forged one. Mail between people of one Microsoft 365 tenant is not checked
-there, and so decides nothing: they use the page.
+those that came in under its own name. OpenDKIM does both with `AlwaysAddARHeader yes` and `RemoveARAll yes`;
+OpenDMARC comes behind it in `smtpd_milters`, so that its result is the topmost.
+
+Mail that your own people hand in to Postfix is signed there and not checked. Let the submission service say
+who has logged in, here where logins are addresses:
+
+```text
+# master.cf, below submission or smtps
+  -o smtpd_data_restrictions=check_sasl_access,regexp:/etc/postfix/logins
+# /etc/postfix/logins
+/^(.+)$/ PREPEND Authentication-Results: mx.example.com; auth=pass smtp.auth=$1
+```
+
+Microsoft 365 writes no name into its header, so that only the place of the header says whose it is: a mail
+that reached the mailbox without having been checked, for example through a connector of your own, can bring
+a forged one. Mail within one tenant usually carries no pass and decides nothing: colleagues use the page.
 
 `sender_auth = "address"` trusts the From line. Use it only where your mail server refuses forged senders.
 """

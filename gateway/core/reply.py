@@ -13,7 +13,7 @@ from typing import Any
 from gateway.core import automatic, edits, fresh, grammar, markup, signature, tokens
 from gateway.core.action import Field
 from gateway.core.fresh import Fresh
-from gateway.core.mail import Mail, MailError, TooLargeError, decoded, headers, parse
+from gateway.core.mail import Mail, MailError, TooLargeError, headers, parse
 from gateway.core.vocabulary import Verb, Vocabulary, vocabulary
 
 
@@ -160,6 +160,7 @@ _IN_BODY = re.compile(
 _IN_SUBJECT = re.compile(rf"\bref:[ \t]{{0,5}}({_HANDLE})(?![a-z0-9])", re.IGNORECASE)
 _ADDRESSES = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
 _IDS = ("in-reply-to", "references")
+_SUBJECT = ("subject",)
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
 
 
@@ -362,14 +363,11 @@ def _squeezed(values: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _addressed(raw: bytes) -> Iterator[str]:
     lines = headers(raw)
-    for names, pattern in ((_ADDRESSES, _IN_ADDRESS), (_IDS, _IN_ID)):
+    for names, pattern in ((_ADDRESSES, _IN_ADDRESS), (_IDS, _IN_ID), (_SUBJECT, _IN_SUBJECT)):
         for name in names:
             for header in lines:
                 if header.name == name:
                     yield from pattern.findall(header.value)
-    for header in lines:
-        if header.name == "subject":
-            yield from _IN_SUBJECT.findall(decoded(header.value))
 
 
 def _written(raw: bytes) -> list[str]:

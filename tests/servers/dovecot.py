@@ -79,6 +79,11 @@ service lmtp {{
     port = {lmtp_port}
   }}
 }}
+service auth {{
+  inet_listener {{
+    port = {auth_port}
+  }}
+}}
 service stats {{
   client_limit = 1000
 }}
@@ -98,7 +103,7 @@ class Dovecot:
         self._root = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self._owner = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
         self.certificate = make_certificate(self._root)
-        self.imap_port, self.imaps_port, self.lmtp_port = _free_ports(3)
+        self.imap_port, self.imaps_port, self.lmtp_port, self.auth_port = free_ports(4)
         self._configure()
 
     def __enter__(self) -> Self:
@@ -146,6 +151,7 @@ class Dovecot:
             imap_port=self.imap_port,
             imaps_port=self.imaps_port,
             lmtp_port=self.lmtp_port,
+            auth_port=self.auth_port,
         )
         (self._root / "dovecot.conf").write_text(text)
         for name in ("run", "state", "mail"):
@@ -181,7 +187,8 @@ class Front:
             line.sendmail(envelope.mail_from or "", envelope.rcpt_tos, envelope.original_content)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, each another."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in sockets]
     for listener in sockets:

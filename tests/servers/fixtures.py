@@ -14,6 +14,7 @@ from gateway.demo.mailserver import MailServer
 from gateway.mailer import Mailer, SmtpSettings
 from servers.certificate import make_certificate
 from servers.dovecot import PASSWORD, Dovecot, Front, find_dovecot
+from servers.postfix import Postfix, find_postfix
 
 _logins = (f"approvals{number}" for number in itertools.count())
 
@@ -56,6 +57,17 @@ def dovecot() -> Iterator[Dovecot]:
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         give_up("Dovecot is not installed: run tests/servers/install")
     with Dovecot(program) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postfix(dovecot: Dovecot) -> Iterator[Postfix]:
+    """A running Postfix with OpenDKIM in front of Dovecot; without it as for Dovecot."""
+    program = find_postfix()
+    if program is None:
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up("Postfix with OpenDKIM is not installed, or not for us: run tests/servers/install as root")
+    with Postfix(program, dovecot, "example.com", "attack.example") as server:
         yield server
 
 

@@ -16,10 +16,18 @@ from gateway.core.execution import RowState
 from gateway.core.policy import Policy, Risk
 from gateway.core.tokens import Purpose, Signatory
 from gateway.graphs import Pending, Progress
+from gateway.letters import Letterhead, Letters, packaged_templates
 from gateway.service import Ballot, Reply, Service
 from gateway.store import OutboxRow, SqliteStore, Transaction
 
 KEY = b"k" * 32
+LETTERHEAD = Letterhead(
+    name="Approvals",
+    sender="approvals@example.com",
+    reply_to="approvals@example.com",
+    base_url="https://gateway.example.com",
+    domain="example.com",
+)
 OPERATOR = "ops@example.com"
 PROPOSED = {
     "action_type": NAME,
@@ -44,6 +52,7 @@ class Office:
             internal_risk=Risk.LOW,
         )
         self.actions = Actions({NAME: send_email})
+        self.secretary = Letters(LETTERHEAD, [packaged_templates()])
         self.service = Service(
             store=self.store,
             signatory=self.signatory,

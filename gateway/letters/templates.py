@@ -39,7 +39,11 @@ class Templates:
 
     def render(self, letter: Letter, context: Mapping[str, Any]) -> tuple[str, str]:
         """Return the text and the HTML of a letter."""
-        return _tidy(self.text[letter].render(context)), self.html[letter].render(context)
+        return self.render_text(letter, context), self.html[letter].render(context)
+
+    def render_text(self, letter: Letter, context: Mapping[str, Any]) -> str:
+        """Return the text of a letter alone."""
+        return _tidy(self.text[letter].render(context))
 
 
 def load(directories: Sequence[Path]) -> Templates:

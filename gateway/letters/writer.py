@@ -1,6 +1,7 @@
 """Make the mail: headers from the posting, both bodies from the templates."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -14,9 +15,10 @@ from gateway.core.effects import Letter
 from gateway.core.policy import Risk
 from gateway.core.visible import one_line
 from gateway.letters import contents, templates
-from gateway.letters.stationery import Letterhead, Posting, Row
+from gateway.letters.stationery import Letterhead, Posting, Recipient, Row
 from gateway.letters.wire import WIRE
 
+_NO_HANDLE = "a" * 42
 _ANSWERING = frozenset({Letter.RECEIPT, Letter.UNCLEAR, Letter.COMMENT, Letter.ALREADY_DECIDED})
 
 
@@ -66,6 +68,24 @@ class Letters:
         message.add_alternative(html, subtype="html", cte="quoted-printable")
         message.set_boundary(f"=_{sha256(posting.message_id.encode()).hexdigest()[:32]}")
         return message
+
+    def question(self, approval: Approval, to: Recipient, rows: Sequence[Row]) -> str:
+        """Return the text of the letter that asked `to`, as it was; only its handles are none.
+
+        It is what an answer quotes, so it tells what a client has wrapped from what a person typed.
+        """
+        posting = Posting(
+            to=to,
+            message_id="<question@localhost>",
+            # A letter goes out a moment after its question is opened, and words the time that is left.
+            date=approval.opened_at + timedelta(seconds=1),
+            root_id=None,
+            reply_handle=_NO_HANDLE,
+            link_handle=_NO_HANDLE,
+            audience="reviewer",
+        )
+        content = contents.Content(Letter.ASK, approval, posting, tuple(rows), {}, ())
+        return self._templates.render_text(Letter.ASK, contents.context(self._letterhead, content))
 
     def _headers(self, content: contents.Content, subject: str) -> dict[str, Any]:
         head, posting, approval = self._letterhead, content.posting, content.approval

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.actions import ActionRefusedError
-from gateway.core import reply, tokens
+from gateway.core import tokens
 from gateway.core.action import EditRefusedError, digest, digest_of
 from gateway.core.approval import (
     Answer,
@@ -111,19 +111,6 @@ class Decisions(UseCases):
         except ActionRefusedError as error:
             return Reply(Answer.EDIT_REFUSED, approval, (str(error),))
         return Voted(vote, edited, ballot.diff_seen)
-
-    def reading_context(self, approval: Approval, reviewer: str) -> reply.Context:
-        """Gather what is known of a question, to read a reviewer's answer to it."""
-        item = approval.items[0]
-        shown = (f"{row.label}: {row.value}" for row in self._actions.rows(item.action))
-        person = self._policy.person(reviewer)
-        return reply.Context(
-            fields=item.editable,
-            values=item.action.parameters,
-            languages=(person.language,) if person else (),
-            words=self._policy.words,
-            request="\n".join((item.summary, *shown)),
-        )
 
     async def recall(self, approval: str, by: str, reason: str = "") -> Reply:
         """Take a question back.

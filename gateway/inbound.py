@@ -29,6 +29,8 @@ MAX_TRIES = 3
 HELP_INTERVAL = timedelta(minutes=10)
 HELP_LIMIT = 3
 """Answers to mails that were not understood: per person and approval, one in ten minutes, three in all."""
+COMMENT_LIMIT = 10
+"""Comments on a question that are passed on to whoever asked for the action; later ones are only kept."""
 ANSWER_LIMIT = 5
 """Answers to mails that were understood and changed nothing, per person and approval."""
 CLOCK_SKEW = timedelta(minutes=5)
@@ -326,6 +328,8 @@ class Inbound:
         if not finding.reading.automatic:
             tx.reached(finding.claim.reviewer)
         given = finding.event
+        if isinstance(given, Remarked) and self._is_talkative(tx, finding.claim):
+            return finding.filing, None
         if isinstance(given, Voted | Remarked):
             given = self._service.decide_in(tx, finding.claim.approval, given)
         if finding.answerable:
@@ -374,6 +378,11 @@ class Inbound:
         self._service.write_to(
             tx, approval, SendLetter(letter, claim.reviewer, approval.id, details, occasion)
         )
+
+    def _is_talkative(self, tx: Transaction, claim: Claim) -> bool:
+        """Whether the requester was told enough comments; a machine that goes on is kept from them."""
+        requester = tx.approval(claim.approval).requester
+        return len(tx.letters_to(claim.approval, requester, Letter.COMMENT)) >= COMMENT_LIMIT
 
     def _had_enough(self, tx: Transaction, claim: Claim, letter: Letter, *, understood: bool) -> bool:
         """Whether another letter of this kind would be one too many for this person."""

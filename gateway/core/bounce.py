@@ -43,6 +43,7 @@ def failed_recipients(raw: bytes) -> tuple[Failure, ...]:
 
 
 _REPORTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_MENTIONED = re.compile(rb"delivery-status", re.IGNORECASE)
 _MAX_RECIPIENTS = 200
 _LONGEST = 300
 _EMPTY_LINES = re.compile(rb"\r?\n(?:[ \t]*\r?\n)+")
@@ -56,7 +57,7 @@ def _reports(raw: bytes) -> Iterator[bytes]:
     Raises:
         MailError: the mail exceeds a limit, or cannot be taken apart.
     """
-    if _REPORTS.isdisjoint(parse(raw).kinds):
+    if not _MENTIONED.search(raw) or _REPORTS.isdisjoint(parse(raw).kinds):
         return
     try:
         for part in _parts(BytesParser(policy=compat32).parsebytes(raw)):

@@ -25,10 +25,14 @@ def past_banner(lines: Sequence[str]) -> int:
 def ends_text(lines: Sequence[str], index: int) -> bool:
     """Whether a notice or a footer begins here, and goes on to the end."""
     text = seen(lines[index])
-    below = next((seen(line) for line in lines[index + 1 :] if line.strip()), "")
-    if _RULED.match(text) and (is_footer(below) or is_list_name(below)):
+    if _RULED.match(text) and _is_footer_below(lines, index):
         return True
     return is_footer(text) or _DISCLAIMER.match(text) is not None or _is_notice(lines, index)
+
+
+def _is_footer_below(lines: Sequence[str], index: int) -> bool:
+    below = next((seen(lines[n]) for n in range(index + 1, len(lines)) if lines[n].strip()), "")
+    return is_footer(below) or is_list_name(below)
 
 
 def is_footer(text: str) -> bool:

@@ -148,13 +148,12 @@ def _is_attribution(text: str) -> bool:
 
 def _is_heading_of_quote(lines: Sequence[str], index: int, text: str) -> bool:
     """Whether a line that is no whole attribution still heads the marked lines right below it."""
-    following = next((seen(line) for line in lines[index + 1 :] if line.strip()), "")
-    if not PREFIX.match(following) or _CONDITION.search(text):
-        return False
     headings = (_WROTE_RULED, _NAMED_WRITER, _SENT)
-    return bool(
-        _WROTE.search(text) or _DATED_SENDER.match(text) or any(each.fullmatch(text) for each in headings)
-    )
+    heads = _WROTE.search(text) or _DATED_SENDER.match(text) or any(each.fullmatch(text) for each in headings)
+    if not heads or _CONDITION.search(text):
+        return False
+    following = next((seen(lines[n]) for n in range(index + 1, len(lines)) if lines[n].strip()), "")
+    return PREFIX.match(following) is not None
 
 
 def _is_header_block(lines: Sequence[str], index: int) -> bool:

@@ -9,19 +9,20 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from gateway import agent, mailbox, mailer, web
+from gateway import agent, claims, explain, mailbox, mailer, web
 from gateway.actions import Actions
 from gateway.actions.send_email import NAME as SEND_EMAIL
 from gateway.actions.send_email import SendEmail
 from gateway.config import Config, policy
+from gateway.core import tokens
 from gateway.core.authentication import Form, Trust
 from gateway.core.policy import Policy
-from gateway.core.tokens import Signatory
+from gateway.core.tokens import Purpose, Signatory
 from gateway.core.transport import Security
 from gateway.graphs import Graphs, sqlite_saver
 from gateway.inbound import Inbound, Mail
@@ -291,6 +292,42 @@ def _trust(config: Config) -> Trust | None:
     if mail.sender_auth == "address":
         return None
     return Trust(server=mail.authserv_id or "", received=mail.authserv_received, form=Form(mail.authserv))
+
+
+def explaining(config: Config, tx: Transaction | None, setting: explain.Setting) -> explain.Setting:
+    """Let mails be explained as this installation would read them; `tx` looks up its tokens."""
+    common, letters = _common(config, _now), _post_office(config).letters
+    people = common.policy
+    named = next((people.person(address) for address in setting.addresses), None)
+
+    def find(handles: Sequence[str]) -> explain.Question | None:
+        if tx is None:
+            return None
+        for handle in handles:
+            try:
+                claim, approval = claims.verified(
+                    tx, tokens.read(handle), Purpose.REPLY, common.signatory, people
+                )
+            except tokens.TokenError:
+                continue
+            person = people.person(claim.reviewer)
+            if person:
+                context = claims.context_of(approval, person, people, common.actions, letters)
+                return explain.Question(approval=approval.id, addresses=person.addresses, context=context)
+        return None
+
+    return replace(
+        setting,
+        context=replace(
+            setting.context,
+            languages=setting.context.languages or (named.language if named else config.gateway.language,),
+            words=people.words,
+        ),
+        addresses=named.addresses if named else setting.addresses,
+        trust=setting.trust or _trust(config),
+        believes_from=config.mail.sender_auth == "address",
+        find=find,
+    )
 
 
 def _mailbox(config: Config, inbound: Inbound) -> mailbox.Mailbox:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from gateway import claims
 from gateway.actions import Actions
 from gateway.core import tokens
 from gateway.core.approval import Answer, Approval, Channel, Identity, Remarked, State, Verdict, Voted
@@ -18,7 +19,7 @@ from gateway.core.loops import Standing
 from gateway.core.policy import Policy
 from gateway.core.reply import NO_CONTEXT, Context, Reading, Said
 from gateway.core.tokens import Claim, Purpose
-from gateway.letters import Letters, Recipient
+from gateway.letters import Letters
 from gateway.log import log, step
 from gateway.reading.reader import Reader, ReaderUnavailableError, ReadingFailedError
 from gateway.service import Ballot, Reply, Service
@@ -216,20 +217,10 @@ class Inbound:
         return replace(finding, answerable=gist.standing is Standing.PERSONAL)
 
     def _context(self, claimed: _Claimed | None) -> Context:
-        """Gather what is known of the question that a mail answers."""
         person = self._policy.person(claimed.claim.reviewer) if claimed else None
         if claimed is None or person is None:
             return NO_CONTEXT
-        item = claimed.approval.items[0]
-        rows = self._actions.rows(item.action)
-        reader = Recipient(person.email, person.name, person.timezone)
-        return Context(
-            fields=item.editable,
-            values={field.name: item.action.parameters.get(field.name) for field in item.editable},
-            languages=(person.language,),
-            words=self._policy.words,
-            request=self._letters.question(claimed.approval, reader, rows),
-        )
+        return claims.context_of(claimed.approval, person, self._policy, self._actions, self._letters)
 
     async def _answer(self, mail: Mail, gist: Gist, claimed: _Claimed, reading: Reading) -> _Finding:
         """See that the writer is the person the handle was made for, and what they said."""

@@ -100,27 +100,17 @@ def read_draft(lines: Sequence[str], fields: Sequence[Field], values: Mapping[st
     with a bar. What clients do to blanks is no change.
     """
     known = {_key(field.name): field for field in fields if field.name in values}
-    sections: dict[str, _Section] = {}
-    current: _Section | None = None
-    # Our letters show hidden characters by their code points.
-    for line in quotes.without_headers([conceal(_unmarked(line)) for line in lines]):
-        label, value = _labelled(line)
-        if label and not line.lstrip().startswith(_BAR):
-            field = known.get(_key(label))
-            current = _Section(field, value) if field and field.name not in sections else None
-            if current:
-                sections[current.field.name] = current
-        elif current and _HEADING.fullmatch(line):
-            current = None
-        elif current:
-            current.following.append(line)
-    texts = [
-        _Section(each.field, "", _drafted(each)) if not each.inline else each for each in sections.values()
-    ]
+    drafted = _draft(lines, known)
     changed, problems = _values(
-        [each for each in texts if _differs(each, values[each.field.name])], frozenset()
+        [each for each in drafted if _differs(each, values[each.field.name])], frozenset()
     )
     return Edits(values=changed, problems=problems)
+
+
+def shown_in_draft(lines: Sequence[str], names: Iterable[str] | None) -> dict[str, str]:
+    """Return what a draft shows under each of `names`, or under every name, as the text that it is."""
+    known = None if names is None else {_key(name): Field(name, FieldType.STRING) for name in names}
+    return {each.field.name: each.inline or "\n".join(each.following) for each in _draft(lines, known)}
 
 
 def is_field_line(line: str, fields: Sequence[Field]) -> bool:
@@ -266,6 +256,28 @@ def _list(section: _Section, writer: frozenset[str]) -> list[str]:
     joined = " ".join((section.inline, *below)) if section.inline else ",".join(below)
     pieces = (piece.strip(" \t*-") for piece in _LINKED_ADDRESS.sub("", joined).split(","))
     return [piece for piece in pieces if piece]
+
+
+def _draft(lines: Sequence[str], known: Mapping[str, Field] | None) -> list[_Section]:
+    """Part a draft by its fields' names, each the first time that it stands there; None knows any name."""
+    sections: dict[str, _Section] = {}
+    current: _Section | None = None
+    # Our letters show hidden characters by their code points.
+    for line in quotes.without_headers([conceal(_unmarked(line)) for line in lines]):
+        label, value = _labelled(line)
+        if label and not line.lstrip().startswith(_BAR):
+            key = _key(label)
+            field = Field(label.casefold(), FieldType.STRING) if known is None else known.get(key)
+            current = _Section(field, value) if field and key not in sections else None
+            if current:
+                sections[key] = current
+        elif current and _HEADING.fullmatch(line):
+            current = None
+        elif current:
+            current.following.append(line)
+    return [
+        _Section(each.field, "", _drafted(each)) if not each.inline else each for each in sections.values()
+    ]
 
 
 def _unmarked(line: str) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gateway import claims
 from gateway.actions import ActionRefusedError
 from gateway.core import tokens
-from gateway.core.action import EditRefusedError, digest, digest_of
+from gateway.core.action import EditRefusedError
 from gateway.core.approval import (
     Answer,
     Approval,
@@ -30,7 +31,6 @@ from gateway.store import ThreadRow, Transaction
 
 _THREAD_ID_BYTES = 16
 _DUE_AT_ONCE = 100
-_NOBODY = Claim(Purpose.LINK, "", "", "")
 
 
 class Decisions(UseCases):
@@ -163,23 +163,8 @@ class Decisions(UseCases):
         return View(approval, claim.reviewer, handle.jti.hex())
 
     def verified(self, tx: Transaction, handle: tokens.Handle, purpose: Purpose) -> tuple[Claim, Approval]:
-        """Say what a handle of this purpose stands for: the one verifier for every place a token comes from.
-
-        Raises:
-            ForgedTokenError: we did not sign it for this purpose.
-            ReplacedTokenError: we did, but it counts no more.
-        """
-        claim = tx.claim_of(handle.jti.hex()) or _NOBODY
-        self._signatory.verify(handle, claim)
-        if claim.purpose is not purpose or self._policy.person(claim.reviewer) is None:
-            raise tokens.ForgedTokenError("this token was made for another use, or for nobody we know")
-        approval = tx.approval(claim.approval)
-        # The handle is sealed with the digest of what was mailed; what lies in the store must still be that.
-        if claim.digest != digest_of(digest(item.action) for item in approval.items):
-            raise tokens.ForgedTokenError("what this token stands for is not what was asked")
-        if tx.is_retired(handle.jti.hex()):
-            raise tokens.ReplacedTokenError(claim)
-        return claim, approval
+        """Say what a handle stands for; raises what `claims.verified` raises."""
+        return claims.verified(tx, handle, purpose, self._signatory, self._policy)
 
     def replace_handles(self, tx: Transaction, claim: Claim, user: str) -> None:
         """Make a reviewer's handles worthless, since `user` has used one, and ask again under new ones.

@@ -1,8 +1,10 @@
 """The running gateway from outside, by SMTP, IMAP and HTTP, on each kind of mail server."""
 
 import asyncio
+import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ from running import (
     Gateway,
     Letter,
     answer,
+    install,
     octets_of,
     reaching,
     running,
+    serving,
 )
 from servers.post import DovecotPost, Post
 from website import defaults
@@ -94,6 +98,52 @@ async def test_approved_by_reply(gateway: Gateway) -> None:
     (vote,) = status["approvals"][0]["votes"]
     assert (vote["by"], vote["channel"], vote["comment"]) == (ALICE, "reply", "Looks good.")
     assert [mail.delivered.mail_from for mail in gateway.emails] == [gateway.post.gateway]
+
+
+async def test_a_question_back_reaches_the_requester_and_decides_nothing(gateway: Gateway) -> None:
+    """A mail that only asks is passed on in its own words and confirmed; then the same person decides."""
+    thread = await gateway.ask(user_id=RITA)
+    asked = await gateway.letter("ask", ALICE)
+    await gateway.reply(asked, "Who is on that list? I cannot tell from this.")
+    passed_on, confirmed = await gateway.letter("comment", RITA), await gateway.letter("comment", ALICE)
+    assert "Who is on that list? I cannot tell from this." in passed_on.text
+    assert "recorded as a comment" in " ".join(confirmed.text.split())
+    assert (await gateway.status(thread))["approval_status"] == "pending"
+    await gateway.reply(confirmed, "APPROVE")
+    await gateway.letter("outcome", ALICE)
+    assert len(gateway.emails) == 1
+
+
+async def test_approved_in_german_and_in_html_alone(tmp_path: Path) -> None:
+    """A reviewer's own language counts, and so does a mail without plain text, with our letter quoted."""
+    async with Post(*PEOPLE) as post:
+        config = install(tmp_path, post)
+        config.write_text(config.read_text().replace('name = "Bob"', 'name = "Bob"\nlanguage = "de"'))
+        async with serving(config, post) as gateway:
+            thread = await gateway.ask()
+            asked = await gateway.letter("ask", BOB)
+            mail = answer(asked, "")
+            quoted = f"<blockquote type=cite>{escape(asked.text)}</blockquote>"
+            mail.set_content(f"<div>Genehmigt, vielen Dank</div><br>{quoted}", subtype="html")
+            await post.send(BOB, asked.reply_to, octets_of(mail), login=BOB)
+            await gateway.letter("outcome", BOB)
+            (vote,) = (await gateway.ended(thread))["approvals"][0]["votes"]
+            assert (vote["by"], vote["verdict"]) == (BOB, "approve")
+
+
+async def test_a_letter_that_a_client_wraps_stays_a_quote(tmp_path: Path) -> None:
+    """Where a mail program breaks our lines and marks only their beginnings, APPROVE on top still acts."""
+    async with embedded(tmp_path) as gateway:
+        await gateway.ask()
+        asked = await gateway.letter("ask", ALICE)
+        lines = [
+            line for each in asked.text.splitlines() for line in (textwrap.wrap(f"> {each}", 60) or [">"])
+        ]
+        mail = answer(asked, "")
+        mail.set_content("\n".join(["APPROVE", "", "On Monday, Approval gateway wrote:", *lines, ""]))
+        await gateway.post.send(ALICE, asked.reply_to, octets_of(mail), login=ALICE)
+        await gateway.letter("outcome", ALICE)
+        assert len(gateway.emails) == 1
 
 
 async def test_delivered_as_approved(gateway: Gateway) -> None:

@@ -81,6 +81,7 @@ class _Sent:
     def __init__(self, request: str) -> None:
         self.known = bool(request.strip())
         self._words = f" {' '.join(_said(request))} "
+        self._pages = {match[1] for match in _LINK.finditer(request)}
         self._spelled_words = f" {_spelled(request)} "
         self._head = [each for each in map(_said, request.split("\n")) if len(each) >= _HEAD_WORDS][
             :_HEAD_LINES
@@ -102,6 +103,11 @@ class _Sent:
         words = _said(text)
         return self.known and bool(words) and f" {' '.join(words)} " in self._words
 
+    def links_to(self, text: str) -> bool:
+        """Whether the text ends in a link to where our letter links: it was another one in each copy."""
+        match = _LINK.search(text)
+        return match is not None and match[1] in self._pages
+
     def goes_on(self, quoted: str, text: str) -> bool:
         """Whether `text` is the end of the quoted line above it, which a client has wrapped.
 
@@ -109,6 +115,8 @@ class _Sent:
         could be meant for us.
         """
         if self.known:
+            if self.links_to(text) or (self.links_to(quoted) and _PIECE.fullmatch(text)):
+                return True
             # Without numbers: `in 3 hours` is another number each time that it is written.
             joined = f" {' '.join(map(_spelled, (quoted, text)))} "
             return bool(_spelled(text)) and joined in self._spelled_words
@@ -118,6 +126,9 @@ class _Sent:
 
 _SIGNATURE = re.compile(r"--\s?$")
 _WORDS = re.compile(r"[^\W_]+")
+_LINK = re.compile(r"(https?://[^\s<>]{1,200}/)[a-z2-7]{0,42}\W?(?:\s|$)")
+_PIECE = re.compile(r"[a-z2-7]{1,42}\W?")
+"""The rest of a link's handle, where a client has broken it."""
 _WRAPPED = 60
 """Characters of a line that a client may have wrapped."""
 _HEAD_LINES = 6
@@ -189,7 +200,7 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
             break
         if quotes.PREFIX.match(text):
             quoted = text.lstrip("> ")
-        elif text and quoted and sent.goes_on(quoted, text):
+        elif text and (sent.goes_on(quoted, text) if quoted else sent.links_to(text) and " " not in text):
             quoted = f"{quoted} {text}"
         else:
             quoted = ""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.core import grammar, reply
 from gateway.core.action import Field, FieldType
 from gateway.core.reply import Context, Reason, Said, handles, message_id, read
+from gateway.core.vocabulary import Verb
 
 REPLIES = Path(__file__).parent / "replies"
 MAILS = sorted([*REPLIES.glob("*.eml"), *REPLIES.glob("private/*.eml")])
@@ -237,6 +239,106 @@ def test_only_the_structure_stands_below_approve(below: str) -> None:
         lines = [line for line in below.split("\n") if line.strip()]
         signed = next((at for at, line in enumerate(lines) if line.strip() in {"--", "Dana"}), len(lines))
         assert all(grammar.is_assent(line) for line in lines[:signed])
+
+
+TONGUES = tomllib.loads((Path(__file__).parent / "tongues.toml").read_text(encoding="utf-8"))
+
+
+def _tongues(*verdicts: Said) -> list[tuple[str, str, Said]]:
+    return [
+        (tongue, text, said) for tongue, each in TONGUES.items() for said in verdicts for text in each[said]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tongue", "text", "said"),
+    _tongues(Said.APPROVE, Said.REJECT, Said.MODIFY),
+)
+def test_a_reviewers_own_language_decides(tongue: str, text: str, said: Said) -> None:
+    """The exact words of each language count for who speaks it, and for nobody else."""
+    assert read(mail(text), replace(CONTEXT, languages=(tongue,))).said is said
+    assert read(mail(text), CONTEXT).said not in {Said.APPROVE, Said.REJECT, Said.MODIFY}
+
+
+@pytest.mark.parametrize(("tongue", "text", "said"), _tongues(Said.UNCLEAR))
+def test_no_language_approves_by_half(tongue: str, text: str, said: Said) -> None:
+    """T21: negations, conditions and questions of each language leave the approval unclear."""
+    assert read(mail(text), replace(CONTEXT, languages=(tongue,))).said is said
+
+
+@pytest.mark.parametrize("tongue", TONGUES)
+@pytest.mark.parametrize("other", TONGUES)
+def test_a_condition_in_any_language_is_one(tongue: str, other: str) -> None:
+    """T21: reviewers fall into other languages below the verb."""
+    hedge = TONGUES[other][Said.UNCLEAR][0]
+    assert read(mail(f"APPROVE\n\n{hedge}"), replace(CONTEXT, languages=(tongue,))).said is Said.UNCLEAR
+
+
+OWN = replace(
+    CONTEXT, words=(("ok", Verb.APPROVE), ("\N{THUMBS UP SIGN}", Verb.APPROVE), ("nope", Verb.REJECT))
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        *(("ok", Said.APPROVE), ("OK, thanks!", Said.APPROVE), ("\N{THUMBS UP SIGN}", Said.APPROVE)),
+        ("\N{THUMBS UP SIGN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4} thank you", Said.APPROVE),
+        *(("Nope - wrong list", Said.REJECT), ("okay", Said.UNCLEAR), ("ok?", Said.UNCLEAR)),
+        *(("ok but not to Bob", Said.UNCLEAR), ("not ok", Said.UNCLEAR), ("ok\n\nonly to Bob", Said.UNCLEAR)),
+    ],
+)
+def test_an_operators_own_words_decide(text: str, said: Said) -> None:
+    """Words and pictures of the configuration count like the verbs, under the same rules."""
+    assert read(mail(text), OWN).said is said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ok",
+        "OK!",
+        "yes",
+        "Yes please",
+        "+1",
+        "LGTM",
+        "\N{THUMBS UP SIGN}",
+        "go ahead",
+        "sure",
+        "no",
+        "agreed",
+    ],
+)
+def test_an_answer_that_is_no_decision_is_asked_about(text: str) -> None:
+    """Whoever says so wanted to decide, and without the operator's word nobody knows what."""
+    assert read(mail(text), CONTEXT).said is Said.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("text", "comment"),
+    [
+        ("Who is the vendor? I cannot tell from this.", "Who is the vendor? I cannot tell from this."),
+        ("Thanks, will look at it tomorrow.", "Thanks, will look at it tomorrow."),
+        (
+            "Hi,\n\nwhich of the two lists is it?\n\nBest regards,\nDana",
+            "Hi,\n\nwhich of the two lists is it?",
+        ),
+        ("Welcher Lieferant ist das?", "Welcher Lieferant ist das?"),
+        ("このリストには誰が載っていますか", "このリストには誰が載っていますか"),
+    ],
+)
+def test_a_question_or_a_remark_is_a_comment(text: str, comment: str) -> None:
+    """It decides nothing and its words are kept, without farewell and signature."""
+    reading = read(mail(text), CONTEXT)
+    assert (reading.said, reading.reason, reading.comment) == (Said.RESPOND, Reason.COMMENT, comment)
+
+
+@pytest.mark.parametrize(
+    "text", ["I do not approve this", "Aproved, thank you", "Is it approved by legal already"]
+)
+def test_a_remark_near_a_decision_is_asked_about(text: str) -> None:
+    """A form of a verb, or a slip of one, makes it a decision that was not understood."""
+    assert read(mail(text), CONTEXT).said is Said.UNCLEAR
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,8 @@ def test_doubtful_approval_is_not_one(text: str) -> None:
         "APPROVE\n\nBest regards,\n\nDana Petrova\nTest Engineer",
         "APPROVE\n\nDana Petrova\nChange Manager\nPart of the Example Group\n\nQuestions? Call +49 30 123456",
         "APPROVE\n\nDana Petrova, Head of Finance\nSales: +49 30 1234567\nwww.example.com",
-        "APPROVE\n\nSam Nowhere\nExample Ltd.\nTel: +49 30 1234567",
-        "APPROVE\n\n-- \nDana Petrova\nChange and Update Handling, only by appointment",
+        "APPROVE\n\nSam Nowhere\nExample Ltd.\nTel: +49 30 1234567\nwww.example.com",
+        "APPROVE\n\n-- \nDana Petrova\nChange and Update Handling, by appointment",
         "APPROVE\n\nSent from my iPhone, please excuse any typos",
         "APPROVE\n\nGet Outlook for iOS<https://aka.ms/o0ukef>",
         "CAUTION: This email originated from outside of the network. Do not click links or open\n\nAPPROVE",
@@ -436,7 +436,20 @@ def test_modify_names_what_is_wrong(text: str, reason: Reason, problem: str) -> 
         ("<p>APPROVE</p>", Said.APPROVE),
         ("<div>APPROVE<br></div><blockquote>REJECT</blockquote>", Said.APPROVE),
         ("<style>p{}</style><p>APPROVE<p hidden>REJECT<p>Thanks", Said.APPROVE),
-        ("<p>APPROVE</p><div id=divRplyFwdMsg></div><p>REJECT</p>", Said.APPROVE),
+        (
+            "<p>APPROVE</p><div id=divRplyFwdMsg><b>From:</b> A<br><b>Sent:</b> Monday</div><p>REJECT",
+            Said.APPROVE,
+        ),
+        ("<p>APPROVE</p><div id=divRplyFwdMsg></div><p>REJECT</p>", Said.UNCLEAR),
+        ("<div>APPROVE</div><div style='border-top:solid #ccc 1.0pt'>only after Friday</div>", Said.UNCLEAR),
+        (
+            "<p>APPROVE</p><blockquote style='margin:0 0 0 40px;border:none'>only Bob</blockquote>",
+            Said.UNCLEAR,
+        ),
+        ("<p>APPROVE</p><noscript>only Bob</noscript>", Said.UNCLEAR),
+        ("<p>APPROVE</p><p style='max-height:0.5em'>only Bob</p>", Said.UNCLEAR),
+        ("<p>APPROVE</p><!-- x --!><p>only Bob</p>", Said.UNCLEAR),
+        ("<style>.x{text-decoration:line-through}</style><p class=x>APPROVE</p>", Said.UNCLEAR),
         ("<p>APPROVE</p><!-- REJECT --><script>REJECT</script>", Said.APPROVE),
         ("<p>APPROVE</p><p>only the managers</p>", Said.UNCLEAR),
         ("<blockquote>old</blockquote><p>APPROVE</p>", Said.UNCLEAR),
@@ -581,10 +594,11 @@ BELOW = st.sampled_from(
         "\n\n> REJECT\n>\n> subject: old\n",
         "\n\n----Original Message----\nFrom: a@b.example\nSent: Tuesday\nTo: b@example.com\n\nREJECT\nif\n",
         "\n\n____________________\nVon: Approvals\nGesendet: Dienstag\nAn: Dana\n\nREJECT unless\nonly\n",
-        "\n\n-- \nDana Petrova\nChange Handling, only by appointment\n",
+        "\n\n-- \nDana Petrova\nChange Handling, by appointment\n",
         "\n\nSent from my iPhone\n",
         "\n\nThis e-mail and any attachments are confidential. Do not reject it unless told.\n",
-        "\n\nDISCLAIMER: views in this message are the writer's, only if not rejected\n",
+        "\n\nDISCLAIMER\nThis message is intended only for the named recipient. Unless you are the addressee,"
+        " copying or use of it is prohibited; it will be rejected. Approve nothing in error.\n",
     ]
 )
 

@@ -38,6 +38,7 @@ class _Section:
     field: Field
     inline: str
     following: list[str] = attribute(default_factory=list)
+    is_ended: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -107,6 +108,19 @@ def read_draft(lines: Sequence[str], fields: Sequence[Field], values: Mapping[st
     return Edits(values=changed, problems=problems)
 
 
+def is_edited(lines: Sequence[str], fields: Sequence[Field], values: Mapping[str, Any]) -> bool:
+    """Whether a quoted draft says something else than it did: who approves that approves something else.
+
+    Only letters and digits count, since programs write the others anew; and only a field that another
+    follows, since the end of a quote may be cut off.
+    """
+    known = {_key(field.name): field for field in fields if field.name in values}
+    return any(
+        each.is_ended and _letters(_typed(each)) != _letters(_shown(each, values[each.field.name]))
+        for each in _draft(lines, known)
+    )
+
+
 def shown_in_draft(lines: Sequence[str], names: Iterable[str] | None) -> dict[str, str]:
     """Return what a draft shows under each of `names`, or under every name, as the text that it is."""
     known = None if names is None else {_key(name): Field(name, FieldType.STRING) for name in names}
@@ -162,8 +176,8 @@ _CONTACTS = frozenset(
         *("tel.", "fon", "handy", "mobil", "telefon", "telefax", "url", "ph", "irc", "icq", "gpg", "pgp"),
     }
 )
-_ORNAMENT = " \t*_\"'\N{BULLET}"
-_LINKED_ADDRESS = re.compile(r"<mailto:[^<>\s]*>")
+_ORNAMENT = " \t*_\"'-\N{BULLET}\N{EN DASH}"
+_LINKED_ADDRESS = re.compile(r"[<\[(](?:mailto:|https?:)[^<>\[\]()\s]*[>\])]")
 _QUOTE_MARKS = re.compile(r"[ \t]{0,3}(?:>[ \t]?)+")
 _BAR = "|"
 _BARRED = re.compile(r"\s*\|\s?(.*)")
@@ -265,19 +279,21 @@ def _draft(lines: Sequence[str], known: Mapping[str, Field] | None) -> list[_Sec
     # Our letters show hidden characters by their code points.
     for line in quotes.without_headers([conceal(_unmarked(line)) for line in lines]):
         label, value = _labelled(line)
-        if label and not line.lstrip().startswith(_BAR):
+        is_field = bool(label) and not line.lstrip().startswith(_BAR)
+        if current and (is_field or _HEADING.fullmatch(line)):
+            current.is_ended = True
+            current = None
+        if is_field:
             key = _key(label)
             field = Field(label.casefold(), FieldType.STRING) if known is None else known.get(key)
-            current = _Section(field, value) if field and key not in sections else None
-            if current:
-                sections[key] = current
-        elif current and _HEADING.fullmatch(line):
-            current = None
+            if field and key not in sections:
+                current = sections[key] = _Section(field, value)
         elif current:
             current.following.append(line)
-    return [
-        _Section(each.field, "", _drafted(each)) if not each.inline else each for each in sections.values()
-    ]
+    for each in sections.values():
+        if not each.inline:
+            each.following = _drafted(each)
+    return list(sections.values())
 
 
 def _unmarked(line: str) -> str:
@@ -294,10 +310,23 @@ def _drafted(section: _Section) -> list[str]:
 
 def _differs(section: _Section, value: Any) -> bool:
     """Whether a field of a draft holds something else than before; blanks do not count."""
+    typed = _typed(section)
+    return bool(typed.strip()) and "".join(typed.split()) != "".join(_shown(section, value).split())
+
+
+def _typed(section: _Section) -> str:
+    """What stands in a draft under a field's name; a client may have wrapped a short one."""
+    wrapped = _first_paragraph(section.following) if section.inline else section.following
+    return _LINKED_ADDRESS.sub("", "\n".join((section.inline, *wrapped)))
+
+
+def _shown(section: _Section, value: Any) -> str:
     shown = ", ".join(value) if section.field.type is FieldType.STRINGS else value
-    before = shown if isinstance(shown, str) else json.dumps(shown)
-    typed = section.inline or "\n".join(section.following)
-    return bool(typed.strip()) and "".join(_LINKED_ADDRESS.sub("", typed).split()) != "".join(before.split())
+    return shown if isinstance(shown, str) else json.dumps(shown)
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in plain(text.replace("\n", " ")).casefold() if letter.isalnum())
 
 
 def _text(section: _Section, writer: frozenset[str]) -> str:

@@ -11,7 +11,7 @@ from enum import Enum
 
 from gateway.core import grammar, notices, quotes
 from gateway.core.mail import TooLargeError, plain
-from gateway.core.seen import seen
+from gateway.core.seen import LOOKED_AT, seen
 from gateway.core.vocabulary import Verb
 
 MAX_LINES = 400
@@ -103,6 +103,15 @@ class _Sent:
         words = _said(text)
         return self.known and bool(words) and f" {' '.join(words)} " in self._words
 
+    def has_line(self, text: str) -> bool:
+        """Whether this is a line of ours; numbers may be others, since we word times anew."""
+        return len(_said(text)) >= _HEAD_WORDS and f" {_spelled(text)} " in self._spelled_words
+
+    def knows(self, quoted: str, text: str) -> bool:
+        """Whether a quoted line holds nothing but our words, alone or as the end of the line above it."""
+        words, joined = _spelled(text), _spelled(f"{quoted} {text}")
+        return not words or any(f" {each} " in self._spelled_words for each in (words, joined))
+
     def links_to(self, text: str) -> bool:
         """Whether the text ends in a link to where our letter links: it was another one in each copy."""
         match = _LINK.search(text)
@@ -127,6 +136,13 @@ class _Sent:
 _SIGNATURE = re.compile(r"--\s?$")
 _WORDS = re.compile(r"[^\W_]+")
 _LINK = re.compile(r"(https?://[^\s<>]{1,200}/)[a-z2-7]{0,42}\W?(?:\s|$)")
+_LINKED = re.compile(
+    r"[<\[(](?:mailto:|https?:|cid:|image:)[^<>\[\]()]{0,2000}[>\])]|(?:mailto:|https?://)\S{1,2000}"
+    r"|<?[\w.+%-]{1,90}@[\w.-]{1,255}>?"
+)
+"""Links and addresses, which clients put in, leave out and write anew."""
+_MARKS = re.compile(r"\s{0,3}[A-Za-z]{0,3}(?:[>|] ?)+")
+"""Marks of quoted lines, and the initials that some programs put before them."""
 _PIECE = re.compile(r"[a-z2-7]{1,42}\W?")
 """The rest of a link's handle, where a client has broken it."""
 _WRAPPED = 60
@@ -148,17 +164,33 @@ def _first_quote(lines: Sequence[str], start: int, sent: _Sent) -> tuple[int, _M
             return index, _Mark.COPY
         length = quotes.heading(lines, index, text)
         mark = _mark_below(lines, index + length) if length else _Mark.HEADING
-        if mark is _Mark.PREFIX or (
-            (length or quotes.is_separator(lines, index, text))
-            and not _cites(lines[index + max(length, 1) :])
-        ):
+        if length and (mark is _Mark.PREFIX or _heads_a_letter(lines, index + length, sent)):
+            return index, mark
+        if not length and quotes.is_separator(lines, index, text) and _has_more(lines, index + 1):
             return index, mark
     return len(lines), None
 
 
-def _cites(lines: Sequence[str]) -> bool:
-    """Whether too little stands under a heading to be a quoted letter."""
-    return 0 < sum(1 for line in lines if line.strip()) < _SHORTEST_QUOTE
+def _heads_a_letter(lines: Sequence[str], index: int, sent: _Sent) -> bool:
+    """Whether what stands under an attribution, without marks, is a letter and not somebody's words.
+
+    People cite each other in a line or two. Where our own letter is known, it has to be in there.
+    """
+    filled = 0
+    for at in range(index, min(len(lines), index + MAX_LINES)):
+        text = seen(lines[at])
+        if not text:
+            continue
+        if quotes.PREFIX.match(text) or quotes.heading(lines, at, text):
+            break
+        filled += 1
+        if sent.known and sent.has_line(_MARKS.sub("", text, count=1)):
+            return True
+    return filled >= _SHORTEST_QUOTE and not sent.known
+
+
+def _has_more(lines: Sequence[str], index: int) -> bool:
+    return any(lines[at].strip() for at in range(index, min(len(lines), index + MAX_LINES)))
 
 
 def _mark_below(lines: Sequence[str], index: int) -> _Mark:
@@ -181,15 +213,20 @@ def _parted(lines: Sequence[str]) -> tuple[list[str], list[str]]:
             break
         if _SIGNATURE.match(text):
             kept = signature
-        elif not notices.is_device(text):
+        elif len(line) > LOOKED_AT or not notices.is_device(text):
             kept.append(line)
     return typed, signature
 
 
 def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]:
-    """Return what was typed among quoted lines, up to where a quote without marks begins."""
+    """Return what was typed among quoted lines, up to where a quote without marks begins.
+
+    Where our letter is known, what stands inside of it and is not of it was typed too: some programs leave
+    the marks on such lines.
+    """
     if mark not in {_Mark.PREFIX, _Mark.COPY}:
         return []
+    ours = _span_of_ours(lines, sent)
     below: list[str] = []
     quoted = ""
     index = 0
@@ -199,22 +236,26 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
         if text and not length and quotes.is_separator(lines, index, text):
             break
         if quotes.PREFIX.match(text):
-            quoted = text.lstrip("> ")
+            bare = _MARKS.sub("", text, count=1)
+            if index in ours and not sent.knows(quoted, bare):
+                below.append(bare)
+            quoted = f"{quoted} {bare}" if quoted and not sent.has_line(bare) else bare
         elif text and (sent.goes_on(quoted, text) if quoted else sent.links_to(text) and " " not in text):
             quoted = f"{quoted} {text}"
         else:
-            quoted = ""
-            if (
-                text
-                and not length
-                and not quotes.RULE.match(text)
-                and not (mark is _Mark.COPY and sent.has(text))
-            ):
+            is_ours = mark is _Mark.COPY and sent.has(text)
+            if text and not length and not quotes.RULE.match(text) and not is_ours:
                 below.append(lines[index])
-            elif mark is _Mark.COPY:
-                quoted = text
+            quoted = text if is_ours else ""
         index += length or 1
     return below
+
+
+def _span_of_ours(lines: Sequence[str], sent: _Sent) -> range:
+    """Return from which to which line our letter is quoted."""
+    marked = (at for at, line in enumerate(lines[:MAX_LINES]) if quotes.PREFIX.match(line))
+    known = [at for at in marked if sent.known and sent.has_line(_MARKS.sub("", lines[at], count=1))]
+    return range(known[0], known[-1]) if known else range(0)
 
 
 def _said(text: str) -> list[str]:
@@ -222,7 +263,8 @@ def _said(text: str) -> list[str]:
 
 
 def _spelled(text: str) -> str:
-    return " ".join(word for word in _said(text) if not word.isdigit())
+    """Return the words of a text without numbers, links and addresses: what each copy of it has."""
+    return " ".join(word for word in _said(_LINKED.sub(" ", text)) if not word.isdigit())
 
 
 def _trimmed(lines: list[str]) -> list[str]:

@@ -16,12 +16,14 @@ from gateway.core.vocabulary import (
     ANSWERS,
     ASSENT,
     ASSENT_PHRASES,
+    CONDITIONS,
     COURTESIES,
     DENIALS,
     ENGLISH,
     FAMILIES,
     GREETINGS,
     HEDGES,
+    ORDERS,
     PARTINGS,
     REFUSAL_HEDGES,
     SELVES,
@@ -62,14 +64,28 @@ def opening(line: str, known: Vocabulary = ENGLISH) -> Opening:
 
 
 def is_greeting(line: str) -> bool:
-    """Whether the line only greets: `Hi Bob,`. At most a name of four words may stand in it."""
+    """Whether the line only greets: `Hi Bob,`. At most a name of three words may stand in it."""
     text = plain(line).strip()
     said = _WORD.findall(text.casefold())
     if not said or said[0] not in GREETINGS or not _GREETING.fullmatch(text):
         return False
+    return _is_called(text)
+
+
+def is_calling(line: str) -> bool:
+    """Whether the line only calls somebody by name, as above a letter: `Tom,`."""
+    text = plain(line).strip()
+    called = _CALLING.fullmatch(text)
+    return called is not None and _is_called(text)
+
+
+def _is_called(text: str) -> bool:
+    """Whether the words beside a greeting may be a name."""
     named = [word for word in _WORD.findall(text) if word.casefold() not in GREETINGS]
-    doubtful = any(word.casefold() in HEDGES | STRONG | ANSWERS | FAMILIES.keys() for word in named)
-    return len(named) <= _LONGEST_NAME and not doubtful and all(word[0] == word[0].upper() for word in named)
+    doubtful = any(word.casefold() in _NO_NAMES for word in named)
+    capitals = all(word[0] == word[0].upper() for word in named)
+    most = 1 if text.isupper() else _LONGEST_NAME
+    return len(named) <= most and not doubtful and capitals
 
 
 def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH) -> bool:
@@ -88,6 +104,11 @@ def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH) -> bool:
     return enough and not answers
 
 
+def has_condition(line: str) -> bool:
+    """Whether the line sets a condition or a limit, whatever else it may be."""
+    return not CONDITIONS.isdisjoint(words(_FIXED.sub(" ", line)))
+
+
 def words(line: str) -> list[str]:
     """Return the words of a line in lower case, without addresses and links."""
     return _WORD.findall(_spoken(line).casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
@@ -95,12 +116,23 @@ def words(line: str) -> list[str]:
 
 def is_courtesy(line: str) -> bool:
     """Whether nothing but courtesy words stands on the line."""
-    return _is_made_of(COURTESIES, _plain(line)) or _PARTING.fullmatch(plain(line).strip()) is not None
+    return (
+        _is_made_of(COURTESIES, without_thanked(_plain(line)))
+        or _PARTING.fullmatch(plain(line).strip()) is not None
+    )
+
+
+def without_thanked(text: str) -> str:
+    """Leave out the name of who is thanked at the end of a line."""
+    match = _THANKED.search(text)
+    named = match["name"].casefold().split() if match else ()
+    doubtful = any(word in _NO_NAMES or word in ASSENT for word in named)
+    return text[: match.start("name")] + text[match.end("name") :] if match and not doubtful else text
 
 
 def is_assent(line: str) -> bool:
     """Whether nothing but courtesy and assent stands on the line: `Looks good to me`."""
-    text = _plain(line).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    text = without_thanked(_plain(line)).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     return is_courtesy(line) or _is_made_of(ASSENT, _ASSENT_PHRASES.sub(" ", text))
 
 
@@ -147,7 +179,7 @@ _OPENING = re.compile(
 )
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _BESIDE = re.compile(
-    r"(?:[^\W_]|[ \t*_\"'\u2019\u201c\u201d]|[.,!;\u3001\u3002\uff0c\uff01](?![.,!;])"
+    r"(?:[^\W_]|[ \t*_\"'\u00a1\u2019\u201c\u201d]|[.,!;\u3001\u3002\uff0c\uff01](?![.,!;])"
     r"|[-\u2013\u2014](?=\s))*+"
     r"!{0,3}"
 )
@@ -158,14 +190,24 @@ _PLEASED = re.compile(
 """Pictures that say yes or thanks."""
 _ASSENT_PHRASES = re.compile(ASSENT_PHRASES, re.IGNORECASE)
 _PARTING = re.compile(
-    r"(?:(?:with )?(?:kind|best|warm) (?:regards|wishes)|all the best|best|br|rgds"
-    r"|(?:viele |liebe |beste |sch\u00f6ne )?gr(?:\u00fc|ue)(?:\u00df|ss)e|gru(?:\u00df|ss)"
+    r"(?:(?:with )?(?:many thanks and )?(?:kind(?:est)?|best|warm(?:est)?) (?:regards|wishes)"
+    r"|all the best|best|br|rgds"
+    r"|thanks (?:&|and) (?:kind |best )?regards|warmly|yours|take care|ciao"
+    r"|cdt|cdlt|bien à vous|bien à toi|(?:meilleures|sincères|cordiales) salutations|salutations"
+    r"|saludos cordiales|un abrazo|atte|att|abs|abraços?|um abraço|(?:com os melhores )?cumprimentos"
+    r"|distinti saluti|un saluto|mvg|gr|hartelijke groet(?:en)?|祝好|此致敬礼|此致"
+    r"|(?:viele |liebe |beste |sch\u00f6ne |herzliche )?gr(?:\u00fc|ue)(?:\u00df|ss)e(?: aus [^\W\d_]{2,20})?"
+    r"|gru(?:\u00df|ss)"
     r"|mit (?:freundlichen|besten) gr(?:\u00fc|ue)(?:\u00df|ss)en|mfg|lg|vg|(?:bien )?cordialement"
     r"|(?:un )?saludos?|atentamente|(?:cordiali )?saluti|(?:met vriendelijke )?groet(?:en)?"
-    r"|atenciosamente)[,.!]?",
+    r"|atenciosamente)[,.!\uff0c\u3002]?",
     re.IGNORECASE,
 )
 """Farewells of more words than `PARTINGS`, and those of other languages."""
+_SIDE = re.compile(
+    r"\s*(?:by me|from (?:my|our) (?:side|end)|das|dies|von meiner seite|de mon côté|por mi parte)[\s.!]*",
+    re.IGNORECASE,
+)
 _PAUSE = re.compile(r"\s*[-\u2013\u2014.,;!\u3001\u3002\uff0c\uff01]")
 _REASON = re.compile(
     r"\s*(?:[-\u2013\u2014:.,;!\u3001\u3002\uff0c\uff1a\uff01]|because\b|due to\b|since\b)", re.IGNORECASE
@@ -177,11 +219,35 @@ _QUESTION = re.compile(
 """Question marks, and the pictures that say no or let me think."""
 _NO_PICTURE = re.compile("[\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1]")
 _LONE_NUMBER = re.compile(r"\W{0,5}\d{1,6}(?:[.,]\d{1,6})?\W{0,5}")
+_NO_NAMES = HEDGES | STRONG | ANSWERS | CONDITIONS | ORDERS | FAMILIES.keys()
+_CALLING = re.compile(
+    r"@?[^\W\d_]{2,20}(?: [^\W\d_]{2,20})?[,:]"
+    r"|[^\W\d_]{1,10}(?:様|さん|先生|总|老师)[,:\u3001\uff0c\uff1a]?"
+)
 _GREETING = re.compile(r"[^\d?:;@]{1,60}?[,.!\u3001\u3002\uff0c]?")
-_LONGEST_NAME = 4
+_LONGEST_NAME = 3
+# Titles that hold a word of a condition.
+_FIXED = re.compile(
+    r"\b(?:after[ -]?sales|subject[ -]matter|first[ -](?:aid|line)|first name)\b", re.IGNORECASE
+)
+_THANKED = re.compile(
+    r"(?i:\b(?:thanks|thank you|thx|cheers|danke|vielen dank|merci|gracias|obrigad[oa]|grazie|bedankt"
+    r"|dank je(?: wel)?|nice work|well done|good job|great work)),?"
+    r" (?P<name>[^\W\d_a-z][^\W\d_]{1,20}(?: [^\W\d_a-z][^\W\d_]{1,20})?)(?=[\s.!]*$)"
+)
+_LEAD = re.compile(
+    r"[\s*_\"'(]*(?:(?:yes|yep|yeah|ok|okay|sure|thanks|thank you|great|perfect|looks good|lgtm|ja|oui|sí|sim|sì"
+    r"|danke|merci|gracias|obrigad[oa]|grazie|bedankt)(?: (?P<thanked>[^\W\d_]{2,20}))?\s?[,.!\u2013\u2014-]+\s*"
+    r"|(?P<called>@?[^\W\d_]{2,20})(?:\s?[,:]|\s[\u2013\u2014-])\s+|@(?P<named>[^\W\d_]{2,20})\s+"
+    r"|(?:this is|it is|it's|(?:the |your |this )?request(?: is)?|hereby|hiermit|c'est|queda|está|è|ist|is hierbij)\s+)"
+    r"(?=\S)",
+    re.IGNORECASE,
+)
+"""What may be said before an approval: a yes with a pause behind it, or the beginning of its sentence."""
 _FEWEST_WORDS = 3
 _UNSPACED_REMARK = 5
 _NEAR = 0.8
+_SENTENCE = re.compile(r"(?<=[.!])\s")
 _MONEY = re.compile(r"[$\u20ac\u00a3\u00a5%]")
 
 
@@ -194,6 +260,14 @@ def _parted(line: str, known: Vocabulary) -> tuple[Verb | None, str]:
             return verb, _plain(rest)
     text = _plain(line)
     match = _OPENING.match(text)
+    lead = _LEAD.match(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    names = [name.lstrip("@") for name in lead.groupdict().values() if name] if lead else []
+    is_led = lead is not None and all(
+        name[0].isupper() and name.casefold() not in _NO_NAMES for name in names
+    )
+    after = _OPENING.match(text, lead.end()) if lead and is_led else None
+    if after and known.verbs.get(after["verb"].casefold()) is Verb.APPROVE:
+        return Verb.APPROVE, after["rest"]
     return (known.verbs.get(match["verb"].casefold()), match["rest"]) if match else (None, "")
 
 
@@ -219,7 +293,10 @@ def _speaks_of_decisions(line: str, known: Vocabulary) -> bool:
 def _may_follow(verb: Verb, rest: str) -> bool:
     if verb is Verb.MODIFY:
         return not _QUESTION.search(rest.partition(":")[0])
+    rest = without_thanked(rest)
     if is_courtesy(rest) or (verb is Verb.APPROVE and _PAUSE.match(rest) and is_assent(rest)):
+        return True
+    if verb is Verb.APPROVE and _SIDE.fullmatch(rest):
         return True
     return verb is Verb.REJECT and _REASON.match(rest) is not None
 
@@ -275,4 +352,6 @@ def _denies(word: str) -> bool:
 
 
 def _is_doubtful_refusal(line: str) -> bool:
-    return bool(_QUESTION.search(_spoken(line))) or not REFUSAL_HEDGES.isdisjoint(words(line))
+    """Whether a refusal is none yet; what is said after a full stop is its reason, and may ask."""
+    sentence = _SENTENCE.split(_spoken(line), maxsplit=1)[0]
+    return bool(_QUESTION.search(sentence)) or not REFUSAL_HEDGES.isdisjoint(words(sentence))

@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 
+from gateway.core import quotes
 from gateway.core.mail import TooLargeError
 
 MAX_HTML = 400_000
 MAX_OPEN = 500
 QUOTE_MARK = ">"
+HIDDEN = "[hidden]"
+"""Stands where a style sheet may hide what follows."""
 
 
 def to_text(html: str) -> str:
@@ -25,18 +28,17 @@ def to_text(html: str) -> str:
     """
     if len(html) > MAX_HTML:
         raise TooLargeError("the HTML is too long")
-    walk = _Walk()
+    walk = _Walk(_hiding_classes(html))
     for token in _scan(html):
         if isinstance(token, str):
             walk.text(token)
         elif token.closing:
             walk.end(token.name)
-        elif walk.ends_fresh_text(token):
-            walk.quote()
-            break
         else:
+            if walk.may_end_fresh_text(token):
+                walk.marks.append(len(walk.out))
             walk.start(token)
-    return "".join(walk.out)
+    return walk.fresh_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,11 @@ class _Open:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, hiding: frozenset[str]) -> None:
         self.out: list[str] = []
+        self.marks: list[int] = []
+        """Where in `out` a mark stands after which Outlook and its kin put the quoted mail."""
+        self._hiding = hiding
         self._open: list[_Open] = [_Open("", dropped=False, verbatim=False)]
 
     @property
@@ -71,10 +76,13 @@ class _Walk:
     def start(self, tag: _Tag) -> None:
         if tag.name in _BLOCKS:
             self._close_implied("p")
-            self._break_line(blank=tag.name == "p")
+            self._break_line(blank=tag.name in {"p", "hr"})
         if tag.name == "li":
             self._close_implied("li")
         quoted = _is_quote(tag)
+        if not (self._dropping or quoted or self._hiding.isdisjoint(tag.classes)):
+            # What a style sheet hides may be seen or not: no reader of ours knows, so nobody decides by it.
+            self.out.append(f" {HIDDEN} ")
         if quoted and not self._dropping:
             self.quote()
         if tag.name == "br" and not self._dropping:
@@ -105,7 +113,15 @@ class _Walk:
         self._break_line(blank=False)
         self.out.append(f"{QUOTE_MARK}\n")
 
-    def ends_fresh_text(self, tag: _Tag) -> bool:
+    def fresh_text(self) -> str:
+        """Return the text down to the first mark that a quoted mail follows; people draw such rules too."""
+        for mark in self.marks[:_MOST_MARKS]:
+            below = "".join(self.out[mark:]).split("\n")
+            if quotes.begins(below):
+                return "".join(self.out[:mark]).rstrip(" ") + f"\n{QUOTE_MARK}\n"
+        return "".join(self.out)
+
+    def may_end_fresh_text(self, tag: _Tag) -> bool:
         """Recognise the marks after which Outlook and its kin put the quoted mail without enclosing it."""
         return not self._dropping and (
             tag.attributes.get("id", "").lower().removeprefix("x_") in _END_IDS
@@ -142,10 +158,12 @@ _ATTRIBUTE = r"""([^\s/>=][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"
 _ONE_ATTRIBUTE = re.compile(_ATTRIBUTE)
 _MARKUP = re.compile(r"<(?:/?[A-Za-z]|(?P<other>[!?/]))")
 _TAG = re.compile(rf"<(/?)([A-Za-z][^\s/>]*+)((?:[\s/=]|{_ATTRIBUTE})*+)>")
+_COMMENT_END = re.compile("--!?>")
+_MARKUP_END = re.compile(">")
 _LONG_REFERENCE = re.compile(r"&#\w{9,}+")
 _RAW = {
     name: re.compile(rf"</{name}\b", re.IGNORECASE)
-    for name in ("script", "style", "textarea", "title", "xmp", "noscript")
+    for name in ("script", "style", "textarea", "title", "xmp")
 }
 
 
@@ -185,9 +203,9 @@ def _past_raw(html: str, position: int, tag: _Tag) -> int:
 
 
 def _past_comment(html: str, mark: int) -> int:
-    closing = "-->" if html.startswith("<!--", mark) else ">"
-    end = html.find(closing, mark + 2)
-    return end + len(closing) if end >= 0 else len(html)
+    # HTML, 13.2.5.52: `--!>` ends a comment as well.
+    end = (_COMMENT_END if html.startswith("<!--", mark) else _MARKUP_END).search(html, mark + 2)
+    return end.end() if end else len(html)
 
 
 def _characters(text: str) -> str:
@@ -207,12 +225,11 @@ _BLOCKS = frozenset(
 )
 _DROPPED = frozenset(
     {
-        *("head", "title", "style", "script", "template", "noscript", "xml", "s", "strike", "del"),
-        *("textarea", "select", "object", "svg", "math", "button"),
+        *("head", "title", "style", "script", "template", "xml", "s", "strike", "del"),
     }
 )
 _HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|line-through|max-height\s*:\s*0"
+    r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|line-through|max-height\s*:\s*0(?![.\d])"
     r"|font-size\s*:\s*0(?:px|pt|em)?\s*(?:;|$)|opacity\s*:\s*0(?:\.0+)?\s*(?:;|$)",
     re.IGNORECASE,
 )
@@ -236,6 +253,23 @@ _OUTLOOK_RULE = re.compile(
 )
 
 
+_INDENTED = re.compile(r"border\s*:\s*none|border-width\s*:\s*0", re.IGNORECASE)
+
+
+_MOST_MARKS = 5
+_HIDING_RULE = re.compile(r"\.([A-Za-z][\w-]{0,60})[^{}.]{0,80}\{([^{}]{0,400})\}")
+
+
+def _hiding_classes(html: str) -> frozenset[str]:
+    """List the classes by which a style sheet hides or strikes text."""
+    sheets = (sheet for sheet in _STYLE.findall(html) if _HIDING.search(sheet))
+    rules = (rule for sheet in sheets for rule in _HIDING_RULE.findall(sheet))
+    return frozenset(name.lower() for name, declarations in rules if _HIDING.search(declarations))
+
+
+_STYLE = re.compile(r"<style\b[^>]{0,400}>([^<]{0,60000})", re.IGNORECASE)
+
+
 def _is_hidden(tag: _Tag) -> bool:
     hiding = "hidden" in tag.attributes or _HIDING.search(tag.attributes.get("style", ""))
     return tag.name in _DROPPED or bool(hiding)
@@ -244,4 +278,10 @@ def _is_hidden(tag: _Tag) -> bool:
 def _is_quote(tag: _Tag) -> bool:
     name = tag.attributes.get("name", "").lower()
     marked = name in {"quote", "messagereplysection"} or not _QUOTE_CLASSES.isdisjoint(tag.classes)
-    return tag.name == "blockquote" or marked
+    return marked or (tag.name == "blockquote" and not _is_indented(tag))
+
+
+def _is_indented(tag: _Tag) -> bool:
+    """Whether a person made this quote to indent text: programs write it so, and mark those of mails."""
+    marked = "type" in tag.attributes or "cite" in tag.attributes or tag.classes
+    return not marked and _INDENTED.search(tag.attributes.get("style", "")) is not None

@@ -7,7 +7,8 @@ since people write about confidential mails and lists too.
 import re
 from collections.abc import Sequence
 
-from gateway.core.seen import seen
+from gateway.core.mail import plain
+from gateway.core.seen import LOOKED_AT, seen
 
 
 def past_banner(lines: Sequence[str]) -> int:
@@ -15,7 +16,7 @@ def past_banner(lines: Sequence[str]) -> int:
     start = 0
     for index, line in enumerate(lines):
         text = seen(line)
-        if text and not _is_banner(text):
+        if text and (len(line) > LOOKED_AT or not _is_banner(text)):
             break
         if text:
             start = index + 1
@@ -25,19 +26,35 @@ def past_banner(lines: Sequence[str]) -> int:
 def ends_text(lines: Sequence[str], index: int) -> bool:
     """Whether a notice or a footer begins here, and goes on to the end."""
     text = seen(lines[index])
-    if _RULED.match(text) and _is_footer_below(lines, index):
-        return True
-    return is_footer(text) or _DISCLAIMER.match(text) is not None or _is_notice(lines, index)
+    if _RULED.match(text):
+        return _is_footer_below(lines, index)
+    if not text:
+        return False
+    return _is_footer_at(lines, index) or _PRINTING.fullmatch(text) is not None or _is_notice(lines, index)
 
 
 def _is_footer_below(lines: Sequence[str], index: int) -> bool:
-    below = next((seen(lines[n]) for n in range(index + 1, len(lines)) if lines[n].strip()), "")
-    return is_footer(below) or is_list_name(below)
+    """Whether a list's footer stands under a rule; its name alone may be anything, so it has to be told how to reach it."""
+    filled = [at for at in range(index + 1, min(len(lines), index + 8)) if lines[at].strip()][:2]
+    if filled and _is_footer_at(lines, filled[0]):
+        return True
+    named = filled and is_list_name(seen(lines[filled[0]]))
+    followed = len(filled) > 1 and (
+        _AIMED.fullmatch(seen(lines[filled[1]])) or _is_footer_at(lines, filled[1])
+    )
+    return bool(named and (followed or "@" in lines[filled[0]]))
+
+
+def _is_footer_at(lines: Sequence[str], index: int) -> bool:
+    """Whether the sentence of a list's footer stands here, alone or wrapped."""
+    return any(
+        is_footer(" ".join(seen(line) for line in lines[index : index + count])) for count in (1, 2, 3)
+    )
 
 
 def is_footer(text: str) -> bool:
-    """Whether the line begins the footer of a mailing list."""
-    return _LIST_FOOTER.match(text) is not None
+    """Whether the text is the footer of a mailing list, to its end."""
+    return _LIST_FOOTER.fullmatch(text) is not None
 
 
 def is_list_name(text: str) -> bool:
@@ -45,9 +62,15 @@ def is_list_name(text: str) -> bool:
     return _LIST_NAME.match(text) is not None
 
 
+def is_picture(text: str) -> bool:
+    """Whether nothing but pictures and their links stands on the line, as in a company's signature."""
+    return _PICTURES.fullmatch(text) is not None
+
+
 def is_device(text: str) -> bool:
     """Whether the line is one that a phone or mail program adds: `Sent from my iPhone`."""
-    return _DEVICE.fullmatch(text) is not None
+    added = any(line.fullmatch(text.rstrip(" .!")) for line in (_ADDED, _CLASSIFIED))
+    return added or _DEVICE.fullmatch(text) is not None or is_picture(text) or _is_banner(text)
 
 
 # To their ends made of known words only: what else stands on such a line was typed.
@@ -76,51 +99,127 @@ _DEVICE = re.compile(
     rf"(?: ?[<(\[] ?https?://[^\s<>]{{1,200}} ?[>)\]])?(?: secure e?-?mail)?[\W_]{{0,3}}(?:{_EXCUSE})?",
     re.IGNORECASE,
 )
-# Each wants more than one word of lawyers' language, since people write about confidential mails too.
-_DISCLAIMER = re.compile(
-    r"[\W_]{0,4}(?:(?:confidential(?:ity)? (?:notice|note)|disclaimer|legal notice)"
-    r"(?:\W*$|\W*:.*(?:confidential|privileged|intended|recipient|e-?mail|message|liab))"
-    r"|this (?:e-?mail|message|communication)\b.{0,40}\b(?:and|including) (?:any|all|its)\b.{0,80}"
-    r"(?:confidential|privileged|intended|proprietary)"
-    r"|this (?:e-?mail|message|communication) (?:is|may be) (?:confidential and|intended (?:only|solely))"
-    r"|the information (?:contained |sent )?in this (?:e-?mail|message)\b.{0,40}(?:confidential|intended)"
-    r"|if you are not the (?:intended|named) (?:recipient|addressee)"
-    r"|if you have received this (?:e-?mail|message) in err"
-    r"|please consider the environment before|think before you print"
-    r"|diese e-?mail\b.{0,40}(?:vertrauliche und/oder|rechtlich geschützte)"
-    r"|ce (?:message|courriel)\b.{0,40}pièces? jointe"
-    r"|este (?:mensaje|correo|e-?mail)\b.{0,60}(?:archivos adjuntos|destinatario)"
-    r"|questo messaggio\b.{0,60}(?:allegati|destinatari))",
+_ADDED = re.compile(
+    r"(?:holen sie sich outlook für|télécharge[rz] outlook pour|descarga outlook para|baixe o outlook para) (?:ios|android)"
+    r"(?: ?<https?://[^\s<>]{1,200}>)?"
+    r"|von meine[mr] (?:samsung )?galaxy(?: [\w-]{1,20}){0,2} gesendet"
+    r"|diese nachricht wurde von meinem (?:android|iphone|ios)[\w -]{0,40} (?:mit [\w .&-]{2,30} )?gesendet"
+    r"|yahoo mail: search, organize, conquer(?: ?<https?://[^\s<>]{1,200}>)?"
+    r"|sent from my blackberry - the most secure mobile device",
     re.IGNORECASE,
 )
-_SECRECY = re.compile(
-    r"confidential|privileged|vertraulich|confidentiel|confidencia|riservat|vertrouwelijk|konfidential"
-    r"|機密|保密",
+_PICTURES = re.compile(
+    r"(?:\[(?:cid:|image:? ?|https?://|[^\[\]]{0,60}\b(?:logo|icon|banner|picture|facebook|linkedin|twitter|instagram)\b)"
+    r"[^\[\]]{0,300}\](?:<https?://[^<>\s]{1,500}>)?\s*){1,12}",
     re.IGNORECASE,
 )
-_ADDRESSEES = re.compile(
-    r"intended (?:only |solely )?(?:recipient|addressee|for)|addressee|empfänger|adressat|destinatai?r"
-    r"|geadresseerde|mottagare|modtager|adresat|受信者|宛先|收件人",
+_CLASSIFIED = re.compile(
+    r"(?:classification|sensitivity|klassifizierung|classificatie|clasificación)\s*: ?[\w /-]{1,40}",
     re.IGNORECASE,
 )
-_ERRORS = re.compile(
-    r"(?:in|by) (?:error|mistake)|prohibited|irrtümlich|versehentlich|unbefugt|par erreur|interdite?\b"
-    r"|por error|prohibid|por engano|proibid|per errore|vietat|ten onrechte|abusievelijk|niet toegestaan"
-    r"|誤って|误",
+_PRINTING = re.compile(
+    r"[\W_]{0,4}(?:(?:please )?(?:consider|think of|think about) the environment before (?:you )?print.{0,60}"
+    r"|(?:please )?think before you print.{0,40}|bitte (?:denken sie an|prüfen sie).{0,80}ausdruck.{0,60}"
+    r"|this e-?mail has been checked for viruses by [\w .]{2,40}|virus-free\.? ?(?:<?https?://\S+|www\.\S+)?|virenfrei\.? ?(?:<?https?://\S+|www\.\S+)?)",
     re.IGNORECASE,
 )
-_NOTICE_TOPICS = (_SECRECY, _ADDRESSEES, _ERRORS)
-_NOTICE_LENGTH = 100
+_HEADING = re.compile(
+    r"[\W_]{0,4}(?:confidential(?:ity)? (?:notice|note|statement)|(?:legal |e-?mail )?disclaimer|legal notice"
+    r"|important notice|haftungsausschluss|avis de confidentialité|aviso (?:legal|de confidencialidad)"
+    r"|avviso di riservatezza|vertrouwelijkheidsclausule)\W*",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"[\W_]{0,4}(?:this|the (?:information|contents?)(?: contained| sent)? (?:in|of) this|diese|dieses|ce|cette|este|esta"
+    r"|questo|questa|dit|deze|if you (?:are not|have received)|wenn sie nicht|si vous n|si usted no|se hai|se avete"
+    r"|le informazioni|die information(?:en)?|de informatie)\b",
+    re.IGNORECASE,
+)
+# What lawyers write, phrase by phrase: people who write about confidential mails use one of them, not three.
+_PHRASES = tuple(
+    re.compile(phrase, re.IGNORECASE)
+    for phrase in (
+        *(
+            r"intended (?:only |solely |exclusively )?for (?:the|use|its)\b",
+            r"(?:intended|named) (?:recipient|addressee)|(?:for|to) the addressee",
+            r"receiv\w+ (?:this|it|the)\b.{0,60}\b(?:in error|by mistake)|sent to you (?:in error|by mistake)",
+            r"(?:notify|inform|contact|advise|tell) (?:the sender|us (?:immediately|at once))|repl\w+ to the sender",
+            r"(?:strictly )?prohibited|is not (?:permitted|authori[sz]ed)|may be unlawful|unauthori[sz]ed",
+            r"(?:disclos|distribut|disseminat|copy|review|retransmi)\w*.{1,40}\b(?:disclos|distribut|disseminat|copy|use)",
+            r"(?:legally|attorney.client|otherwise) privileged|privileged (?:and|or|information)|legal privilege",
+            r"(?:is|are|be|contain(?:s|ing)?|strictly) (?:\w+ )?confidential\b|confidential(?:ity)? (?:and|or|information)",
+            r"(?:delete|destroy) (?:it|this|the|all|any|both)\b.{0,40}"
+            r"(?:from your|immediately|cop(?:y|ies)|e-?mail|message|\.|$)",
+            r"views?(?: or opinions?)?.{0,60}(?:expressed|of the (?:author|sender))|do(?:es)? not necessarily",
+            r"virus(?:es)?\b|malware|malicious",
+            r"no (?:liability|responsibility)|not (?:be )?liable|warrant(?:y|ies)",
+            r"any (?:attachments?|files?)\b|including (?:any|its|all) attachments?|attachments? (?:to it|thereto)",
+        ),
+        *(
+            r"vertrauliche? (?:und|oder|information)|rechtlich geschützt",
+            r"nicht der (?:richtige|beabsichtigte|vorgesehene) (?:adressat|empfänger)|ausschließlich für den",
+            r"irrtümlich (?:erhalten|empfangen|zugesandt)|versehentlich erhalten",
+            r"informieren sie (?:bitte )?(?:sofort |umgehend |unverzüglich )?den absender|benachrichtigen sie",
+            r"vernichten sie|löschen sie (?:bitte )?diese",
+            r"unerlaubte[sn]? kopieren|unbefugte (?:weitergabe|weiterleitung)|nicht gestattet",
+        ),
+        *(
+            r"(?:message|courriel|courrier).{0,60}(?:pièces? jointes?|fichiers? joints?).{0,40}(?:est|sont|peu)",
+            r"confidentiels? et|sont confidentiel|caractère confidentiel|informations confidentielles",
+            r"intention exclusive|usage exclusif|destinataires? (?:désigné|visé|prévu|mentionné)|pas le destinataire",
+            r"reçu ce (?:message|courriel|mail) par erreur|vous est parvenu par erreur",
+            r"avertir .{0,30}expéditeur|en informer .{0,30}expéditeur|prévenir .{0,30}expéditeur|le détruire",
+            r"(?:utilisation|diffusion|publication|reproduction).{0,80}(?:interdite|non autorisée|prohibée)",
+        ),
+        *(
+            r"(?:información|informação|informações) confidencia|(?:es|son|é|são) confidencia|carácter confidencial",
+            r"(?:dirigid|destinad)[oa]s? (?:exclusivamente|únicamente|somente|apenas)|uso exclusivo"
+            r"|no es (?:usted )?el destinatario|não (?:é|for) o destinatário",
+            r"(?:recibido|recebeu|recebido).{0,40}por (?:error|erro|engano)",
+            r"(?:notifi|comuni|avis|inform)\w*.{0,40}(?:remitente|remetente|inmediat|imediat)|rogamos|elimin\w+ (?:este|esta)",
+            r"(?:divulgación|reproducción|copia|distribución|utilização|divulgação).{0,80}(?:prohibid|proibid|no autoriz)",
+            r"archivos adjuntos|ficheros adjuntos|sus anexos|seus anexos|arquivos anexos",
+        ),
+        *(
+            r"informazioni contenute in quest|(?:sono|è|carattere) (?:strettamente )?(?:riservat|confidenzial)|riservate e",
+            r"uso esclusivo|esclusivamente (?:a|al|ai|per) |non siete (?:il|i) destinatari|diverse dal destinatario",
+            r"(?:ricev|pervenut)\w*.{0,40}per errore",
+            r"(?:avvert|inform|comunic|avvis)\w*.{0,40}(?:mittente|immediatamente)|preghiamo di|distrugger|eliminar",
+            r"(?:copiare|divulgazione|diffusione|utilizzo|riproduzione).{0,80}(?:vietat|proibit|terzi)",
+            r"(?:negli|eventuali|suoi|relativi) allegati",
+        ),
+        *(
+            r"vertrouwelijke? (?:en|informatie|zijn)|is vertrouwelijk",
+            r"uitsluitend (?:bestemd|bedoeld)|niet de (?:geadresseerde|beoogde ontvanger)|bestemd voor de geadresseerde",
+            r"ten onrechte ontvang|per abuis ontvang|onbedoeld ontvang",
+            r"afzender (?:direct |onmiddellijk )?(?:te )?(?:informeren|waarschuwen|verwittigen)|te vernietigen|te verwijderen",
+            r"niet toegestaan|verspreiding|openbaarmaking|vermenigvuldiging",
+        ),
+        *(
+            r"機密|秘密",
+            r"宛先|受信者",
+            r"誤って|誤送",
+            r"破棄|削除",
+            r"保密|机密",
+            r"收件人|接收者",
+            r"误收|错误",
+            r"删除|销毁",
+        ),
+    )
+)
+_LONGEST_NOTICE = 4000
+_NOTICE_LENGTH = 60
 _NOTICE_LINES = 60
+_FEWEST_PHRASES = 3
+_AIM = r"(?:<?(?:mailto:|https?://)\S{1,300}|<?[\w.+=-]{1,64}@[\w.-]{1,255}>?|www\.\S{1,200})"
 _LIST_FOOTER = re.compile(
-    r"[\W_]{0,4}(?:to unsubscribe(?: from (?:this (?:group|list|topic|forum|mailing|e-?mail)"
-    r"|[\w.@-]{1,60},)|,| send| click| e-?mail:)"
-    r"|you (?:are receiving|received) this"
-    r" (?:e-?mail|message|because you (?:are|were|have|subscribed|signed))"
-    r"|unsubscribe:|list-unsubscribe|view this message in context: https?://\S+$"
-    r"|sent from the .{1,80} mailing list archive at )",
+    rf"[\W_]{{0,4}}(?:to (?:unsubscribe|view this discussion|leave this list|manage your subscription)\b.{{0,200}}?{_AIM}.{{0,40}}"
+    rf"|you (?:are receiving|received) this (?:e-?mail |message )?because you (?:are|were|have) (?:subscribed|signed up|a member)"
+    rf".{{0,160}}|(?:list-)?unsubscribe:? {_AIM}.{{0,20}}|view this message in context: {_AIM}"
+    rf"|sent from the .{{1,80}} mailing list archive at .{{1,80}})",
     re.IGNORECASE,
 )
+_AIMED = re.compile(rf"[\W_]{{0,4}}{_AIM}\W{{0,4}}", re.IGNORECASE)
 _LIST_NAME = re.compile(r"[\w.-]{1,40} mailing list(?: -- [^\s@]{1,64}@[^\s@]{1,200})?$", re.IGNORECASE)
 _BANNER = re.compile(
     r"[\W_]{0,6}(?:\[?external\]?(?: (?:e-?mail|message|sender))?[\W_]{0,6}$"
@@ -153,17 +252,23 @@ def _is_banner(text: str) -> bool:
 
 
 def _is_notice(lines: Sequence[str], index: int) -> bool:
-    """Whether a lawyers' notice begins here: a long paragraph about secrecy, addressees and errors."""
-    if not lines[index].strip() or (
-        index and lines[index - 1].strip() and not _RULED.match(lines[index - 1])
-    ):
+    """Whether a lawyers' notice begins here: a paragraph of their phrases, under a heading perhaps."""
+    if index and lines[index - 1].strip() and not _RULED.match(seen(lines[index - 1])):
         return False
+    start = index
+    if _HEADING.fullmatch(seen(lines[index])):
+        filled = (at for at in range(index + 1, min(len(lines), index + 8)) if lines[at].strip())
+        start = next(filled, index)
+    paragraph = _paragraph(lines, start)
+    wanted = _FEWEST_PHRASES - (start > index or _OPENING.match(paragraph) is not None)
+    return len(paragraph) >= _NOTICE_LENGTH and _phrases(paragraph) >= wanted
+
+
+def _paragraph(lines: Sequence[str], index: int) -> str:
     rest = lines[index : index + _NOTICE_LINES]
     end = next((at for at, line in enumerate(rest) if not line.strip()), len(rest))
-    paragraph = " ".join(rest[:end])
-    topics = sum(1 for topic in _NOTICE_TOPICS if topic.search(paragraph))
-    return (
-        len(paragraph) >= _NOTICE_LENGTH
-        and topics > 1
-        and all(topic.search(" ".join(rest)) for topic in _NOTICE_TOPICS)
-    )
+    return " ".join(plain(line[:_LONGEST_NOTICE]) for line in rest[:end])[:_LONGEST_NOTICE]
+
+
+def _phrases(text: str) -> int:
+    return sum(1 for phrase in _PHRASES if phrase.search(text))

@@ -21,13 +21,29 @@ def heading(lines: Sequence[str], index: int, text: str) -> int:
 
 def is_separator(lines: Sequence[str], index: int, text: str) -> bool:
     """Whether a line parts what was typed from an unmarked quote, or begins a block of header lines."""
-    if _SEPARATOR.match(text) or (_BEGIN_FORWARD.match(text) and _FORWARD.search(text)):
+    if _SEPARATOR.fullmatch(text) or (_BEGIN_FORWARD.match(text) and _FORWARD.search(text)):
         return True
     if RULE.match(text):
         below = next((at for at in range(index + 1, len(lines)) if lines[at].strip()), index)
         footer = seen(lines[below])
-        return _is_header_block(lines, below) or notices.is_footer(footer) or notices.is_list_name(footer)
-    return _is_header_block(lines, index)
+        return _is_header_block(lines, below) or notices.ends_text(lines, index)
+    if not _is_header_block(lines, index):
+        return False
+    # Right under other words such lines may be typed, to ask for changes: people write no such dates.
+    alone = index == 0 or not lines[index - 1].strip() or RULE.match(seen(lines[index - 1])) is not None
+    block = (seen(line) for line in lines[index : index + _HEADER_WINDOW])
+    return alone or any(
+        _PRECISE.search(line) and (_DATE.match(line) or _DATED_INSIDE.search(line)) for line in block
+    )
+
+
+def begins(lines: Sequence[str]) -> bool:
+    """Whether these lines begin like a quoted mail, or hold nothing at all."""
+    at = next((index for index, line in enumerate(lines) if line.strip()), None)
+    if at is None:
+        return True
+    text = seen(lines[at])
+    return bool(_FROM.match(text) or heading(lines, at, text) or is_separator(lines, at, text))
 
 
 def is_forward(text: str) -> bool:
@@ -99,15 +115,27 @@ _DATE = re.compile(
 _STAMPED = re.compile(r"Date: \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}")
 _DATED_INSIDE = re.compile(rf"@.*{_DATE.pattern}.*\d{{4}}", re.IGNORECASE)
 _TO = re.compile(r"To: .*[^\s<>]@[^\s<>]", re.IGNORECASE)
+_PRECISE = re.compile(r"\b(?:19|20)\d\d\b.*\d[:.h]\d\d|\d[:.h]\d\d.*\b(?:19|20)\d\d\b|\d{4}年")
 _HEADER_WINDOW = 6
 
 # --- separators ---------------------------------------------------------------------------------------------
 
 _SEPARATOR = re.compile(
-    r"\W{0,3}[-_=]{2,}[^\w]{0,3}[^-_=]{0,60}(?:message|nachricht|mensaje|messaggio|bericht|mensagem"
-    r"|meddelande|meddelelse|besked"
-    r"|melding|wiadomość|сообщение|сообщения|повідомлення|viesti|邮件|郵件|メッセージ"
-    r"|메시지)[^-_=]{0,40}[-_=]{2,}\W{0,3}$",
+    r"\W{0,3}[-_=]{2,}\W{0,3}(?:"
+    r"(?:original|forwarded|reply|begin forwarded) (?:message|e-?mail)|forwarded by [^-_=]{1,60}"
+    r"|(?:ursprüngliche|weitergeleitete|original-?) ?(?:nachricht|e-?mail)"
+    r"|antwort ?nachricht|message (?:d['\u2019]origine|original|transféré|réexpédié)|courriel original"
+    r"|mensaje (?:original|reenviado)|messaggio (?:originale|inoltrato)|mensagem (?:original|encaminhada)"
+    r"|(?:oorspronkelijk|origineel|doorgestuurd) bericht"
+    r"|(?:ursprungligt|vidarebefordrat|originalt?) (?:meddelande|meddelelse)"
+    r"|(?:oprindelig|opprinnelig|videresendt) (?:meddelelse|besked|melding|e-?post)"
+    r"|(?:wiadomość oryginalna|oryginalna wiadomość|wiadomość przekazana|przekazana wiadomość)"
+    r"|původní zpráva|alkuperäinen viesti|eredeti üzenet|özgün ileti|mesaj original"
+    r"|(?:исходное|пересылаемое|пересланное|перенаправленное) (?:сообщение|письмо)|пересылаемое сообщение"
+    r"|(?:переслане|оригінальне) повідомлення"
+    r"|原始邮件|原始郵件|转发的?邮件|轉寄郵件|原邮件|元のメッセージ|転送メッセージ|オリジナルメッセージ"
+    r"|원본 ?메시지|전달된 ?메시지"
+    r")\W{0,3}[-_=]{2,}\W{0,3}",
     re.IGNORECASE,
 )
 _FORWARD = re.compile(
@@ -126,7 +154,7 @@ _RULED = re.compile(r"[-_=]{2,}")
 def _attribution(lines: Sequence[str], index: int) -> int:
     """Return how many lines the attribution that begins here takes; 0 where none begins."""
     joined = seen(lines[index])
-    if _is_attribution(joined) or _DATED_NAME.match(joined):
+    if _is_attribution(joined) or _is_dated_name(joined):
         return 1
     if not _BEGINS.match(joined):
         return 0
@@ -136,9 +164,13 @@ def _attribution(lines: Sequence[str], index: int) -> int:
         if not following or len(joined) > _ATTRIBUTION_LENGTH or (_BEGINS.match(following) and not opened):
             return 0
         joined = f"{joined}{'' if opened else ' '}{following}"
-        if _is_attribution(joined) or _DATED_NAME.match(joined):
+        if _is_attribution(joined) or _is_dated_name(joined):
             return extra + 1
     return 0
+
+
+def _is_dated_name(text: str) -> bool:
+    return _DATED_NAME.match(text) is not None and not _CONDITION.search(text)
 
 
 def _is_attribution(text: str) -> bool:

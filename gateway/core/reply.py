@@ -228,7 +228,7 @@ def _judge(mail: Mail, body: str, context: Context) -> Reading:
 def _past_greeting(text: Fresh, context: Context) -> Fresh:
     """Skip a greeting that stands above a verb; above anything else it belongs to what is said."""
     at = 0
-    while at < len(text.lines) and (not text.lines[at].strip() or grammar.is_greeting(text.lines[at])):
+    while at < len(text.lines) and (not text.lines[at].strip() or _only_calls(text.lines[at])):
         at += 1
     if 0 < at < len(text.lines) and grammar.opening(text.lines[at], context.vocabulary).verb:
         return replace(text, lines=text.lines[at:])
@@ -249,9 +249,8 @@ def _decision(
     fields = context.fields or ()
     doubt = _doubt(verb, text)
     if verb is Verb.APPROVE and not doubt:
-        doubt = _not_only_approved(text, opening.rest, fields, writer)
-    if verb is Verb.APPROVE and not doubt and (text.copied or (text.ours and _is_edited(text, context))):
-        doubt = Reason.EDITED_COPY
+        edited = text.copied or (text.ours and edits.is_edited(text.quote, fields, context.values))
+        doubt = Reason.EDITED_COPY if edited else _not_only_approved(text, opening.rest, fields, writer)
     if doubt:
         return replace(_unclear(doubt), line=line)
     remarks = signature.divide(below, writer).remarks
@@ -263,6 +262,10 @@ def _nothing_said(text: Fresh) -> Reading:
     if any(not grammar.is_courtesy(line) for line in text.below):
         return _unclear(Reason.BELOW_QUOTE)
     return _ignored(Reason.QUOTED_ONLY if text.quoted else Reason.EMPTY)
+
+
+def _only_calls(line: str) -> bool:
+    return grammar.is_greeting(line) or grammar.is_calling(line) or grammar.is_courtesy(line)
 
 
 def _no_decision(text: Fresh, opening: grammar.Opening, context: Context, writer: frozenset[str]) -> Reading:
@@ -286,7 +289,7 @@ def _doubt(verb: Verb, text: Fresh) -> Reason | None:
     if grammar.other_verb(verb, (*text.lines, *text.below)):
         return Reason.TWO_VERBS
     # Whatever is said below a quote, nobody is harmed by what is not done.
-    return Reason.HEDGED if verb is Verb.REJECT and grammar.hedged(verb, text.lines) else None
+    return Reason.HEDGED if verb is Verb.REJECT and grammar.hedged(verb, text.lines[:1]) else None
 
 
 def _not_only_approved(
@@ -300,17 +303,21 @@ def _not_only_approved(
         return Reason.FIELD_LINES
     if any(edits.names_field(line, fields) for line in signed):
         return Reason.FIELD_LINES
-    if grammar.hedged(Verb.APPROVE, (rest, *remarks)) or any(map(grammar.is_strong, signed)):
+    if grammar.hedged(Verb.APPROVE, (grammar.without_thanked(rest), *remarks)):
+        return Reason.HEDGED
+    if any(map(grammar.is_strong, signed)) or any(signature.sets_condition(line, writer) for line in signed):
         return Reason.HEDGED
     if not all(map(grammar.is_assent, remarks)):
         return Reason.EXTRA_WORDS
     signatures = all(signature.is_signature(part.signature) for part in parts)
-    return None if signatures and signature.is_brief(text.signature) else Reason.EXTRA_WORDS
+    marked = signature.is_signature(text.signature, marked=True)
+    return None if signatures and marked else Reason.EXTRA_WORDS
 
 
 def _modify(text: Fresh, rest: str, context: Context, writer: frozenset[str]) -> Reading:
     line, *below = text.lines
-    asked = edits.read((rest.lstrip(" \t:.,!-"), *below), context.fields, writer)
+    beside = "" if grammar.is_courtesy(rest.rstrip(" :")) else rest.lstrip(" \t:.,!-")
+    asked = edits.read((beside, *below), context.fields, writer)
     if not (asked.values or asked.unknown or asked.problems):
         drafted = edits.read_draft(text.quote, context.fields or (), context.values)
         asked = replace(asked, values=drafted.values, problems=drafted.problems)
@@ -326,18 +333,6 @@ def _modify(text: Fresh, rest: str, context: Context, writer: frozenset[str]) ->
     remarks = signature.divide(asked.remarks, writer).remarks
     return Reading(
         said=Said.MODIFY, reason=Reason.CLEAR, line=line, edits=asked.values, comment=_comment(remarks)
-    )
-
-
-def _is_edited(text: Fresh, context: Context) -> bool:
-    """Whether the quoted draft holds words that ours did not: who edits it approves something else."""
-    drafted = edits.read_draft(text.quote, context.fields or (), context.values).values
-    return any(_new_words(value, context.values[name]) for name, value in drafted.items())
-
-
-def _new_words(value: Any, old: Any) -> bool:
-    return not set(re.findall(r"[^\W_]+", str(value).casefold())).issubset(
-        re.findall(r"[^\W_]+", str(old).casefold())
     )
 
 

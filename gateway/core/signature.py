@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from gateway.core import grammar
 from gateway.core.mail import Mail, decoded, plain
-from gateway.core.vocabulary import HEDGES, word_set
+from gateway.core.vocabulary import COMPANY, CONDITIONS, HEDGES, ORDERS, word_set
 
-MAX_LINES = 8
-"""Lines under the one that a signature begins with."""
+MAX_LINES = 25
+"""Lines that a signature has at most, those that company law wants included."""
 MAX_LENGTH = 80
+_LONGEST_LINE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ def author(mail: Mail) -> frozenset[str]:
     value = decoded(next(iter(mail.values("from")), ""))
     name, angle, address = value.rpartition("<")
     local = (address if angle else value).partition("@")[0].strip().casefold()
-    return frozenset({local, *_LETTERS.findall(name.casefold()), *_LETTERS.findall(local)}) - {""}
+    words = _LETTERS.findall(name.casefold())
+    initials = "".join(word[0] for word in words)
+    initials = initials if len(initials) > 1 else ""
+    return frozenset({local, initials, *words, *_LETTERS.findall(local)}) - {"", "no", "ok"}
 
 
 def divide(lines: Sequence[str], writer: frozenset[str]) -> Beneath:
@@ -40,18 +44,41 @@ def divide(lines: Sequence[str], writer: frozenset[str]) -> Beneath:
     return Beneath(tuple(lines[:start]), tuple(lines[start:]))
 
 
-def is_signature(lines: Sequence[str]) -> bool:
-    """Whether the lines are a signature; what stands apart from its name has to look like a label."""
-    named = next((at for at, line in enumerate(lines) if line.strip() and not grammar.is_courtesy(line)), 0)
-    end = next((at for at in range(named, len(lines)) if not lines[at].strip()), len(lines))
-    return is_brief(lines) and all(_is_label(line) for line in lines[end:] if line.strip())
+def is_signature(lines: Sequence[str], *, marked: bool = False) -> bool:
+    """Whether each of the lines is one of a signature: a name, a label, a way to be reached, company law.
 
-
-def is_brief(lines: Sequence[str]) -> bool:
-    """Whether the lines are short, few, and none of them a sentence: a postscript is no signature."""
+    A postscript is none, and no line that says anything about what is approved. A company's motto may be a
+    sentence where the signature is `marked` as one.
+    """
     filled = [line for line in lines if line.strip() and not _LINK.fullmatch(line.strip())]
-    short = len(filled) <= MAX_LINES + 1 and all(len(line) <= MAX_LENGTH for line in filled)
-    return short and not any(map(_is_sentence, filled))
+    return len(filled) <= MAX_LINES and all(_is_line(line, marked=marked) for line in filled)
+
+
+def sets_condition(line: str, writer: frozenset[str]) -> bool:
+    """Whether a line of a signature sets a condition or a limit; the writer's name may look like one."""
+    if _is_company(line):
+        return False
+    own = [word for word in grammar.words(line) if word not in writer]
+    return grammar.has_condition(" ".join(own)) or _MONEY.search(line) is not None
+
+
+def _is_line(line: str, *, marked: bool) -> bool:
+    if len(line) > _LONGEST_LINE:
+        return False
+    if _is_label(line) or _is_company(line) or grammar.is_courtesy(line) or _REACH.search(line):
+        return not _POSTSCRIPT.match(line)
+    said = grammar.words(line)
+    ordered = bool(said) and said[0] in ORDERS
+    motto = not ordered and _TO_US.isdisjoint(said) and (marked or HEDGES.isdisjoint(said))
+    return motto and len(line) <= MAX_LENGTH and (marked or not _is_sentence(line))
+
+
+def _is_company(line: str) -> bool:
+    said = grammar.words(line)
+    ordered = bool(said) and said[0] in ORDERS
+    return not (COMPANY.isdisjoint(said) or ordered or grammar.is_strong(line)) and _NO_COMPANY.isdisjoint(
+        said
+    )
 
 
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
@@ -60,7 +87,7 @@ _ABBREVIATED_LONG = re.compile(r"\w{3}\.$")
 _NAME_ENDS = re.compile(r"\s*[,|(/]|\s[-\u2013\u2014]\s")
 _MOST_WORDS = 4
 _PARTICLES = word_set("van von de der den del della di da dos du la le bin al el zu ter ten y")
-_TITLES = word_set("dr mr mrs ms mx prof ing dipl")
+_TITLES = word_set("dr mr mrs ms mx prof ing dipl i v a iv ia ppa")
 _CONNECTORS = word_set("of the and for at in by part fur f\u00fcr und der die das de la des et y")
 _CONTACT = re.compile(r"@|://|\d|\bwww\.|\w\.[a-z]{2,6}\b", re.IGNORECASE)
 _REACHED = re.compile(r"(?:\+|\b)\d[\d\s()./-]{5,}\d|[\w.+-]@[\w-]|://|\bwww\.", re.IGNORECASE)
@@ -73,6 +100,11 @@ _REACH = re.compile(
 """A line that says nothing but how to reach somebody."""
 _PUNCTUATION = "*_()|,;:&?-\u2013\u2014\u2022\u00b7/"
 _POSTSCRIPT = re.compile(r"\W*p\.? ?p?\.? ?s\b\.?", re.IGNORECASE)
+# `Max` and the like are names of directors.
+_NO_COMPANY = CONDITIONS - {"max", "na", "als", "si", "se", "sous", "under"}
+_TO_US = word_set("i you your it this that bob please pls")
+_MONEY = re.compile(r"[$\u20ac\u00a3\u00a5%]|\b(?:EUR|USD|GBP|CHF)\b")
+_INITIALS = re.compile(r"[-\u2013\u2014]?\s*(?P<letters>[A-Z]\.?[A-Z]\.?[A-Z]?)\.?")
 _SENTENCE_END = re.compile(r"[.!\u2026]\W*$")
 
 
@@ -81,12 +113,21 @@ def _begins(lines: Sequence[str], writer: frozenset[str]) -> bool:
     if lines[0].strip() and all(_REACH.fullmatch(line.strip()) for line in lines if line.strip()):
         return True
     if _takes_leave(lines[0]):
-        below = next((line for line in lines[1:] if line.strip()), "")
+        below = next((line for line in lines[1:] if line.strip() and not grammar.is_courtesy(line)), "")
         return _is_name(below) or _names(below, writer)
-    if _names(lines[0], writer):
-        return len(_name(lines[0])) > 1 or len(lines) == 1
+    if _names(lines[0], writer) or _leaves_as(lines[0], writer):
+        return len(_name(lines[0])) > 1 or not any(line.strip() for line in lines[1:])
     # Anybody else's name may be an order, `Skip Bob`, unless it is told how to reach them.
     return len(_name(lines[0])) > 1 and _is_name(lines[0]) and _is_reached(lines[1:], writer)
+
+
+def _leaves_as(line: str, writer: frozenset[str]) -> bool:
+    """Whether farewell and name stand on one line: `Best, Dana`."""
+    pieces = plain(line).strip().split()
+    return any(
+        grammar.is_parting(" ".join(pieces[:at])) and _names(" ".join(pieces[at:]), writer)
+        for at in range(1, min(len(pieces), 5))
+    )
 
 
 def _takes_leave(line: str) -> bool:
@@ -98,7 +139,7 @@ def _name(line: str) -> list[str]:
     """Return the words of what may be a name, up to where a title follows it."""
     if len(line) > MAX_LENGTH:
         return []
-    return _NAME_ENDS.split(plain(line).strip(" \t*_"), maxsplit=1)[0].split()
+    return _NAME_ENDS.split(plain(line).strip(" \t*_-\u2013\u2014"), maxsplit=1)[0].split()
 
 
 def _is_name(line: str) -> bool:
@@ -108,7 +149,9 @@ def _is_name(line: str) -> bool:
         return False
     capitals = [word for word in words if _is_capital(word)]
     particles = all(_is_capital(word) or word in _PARTICLES for word in words)
-    doubtful = grammar.is_strong(line) or any(word.casefold() in HEDGES for word in words)
+    doubtful = grammar.is_strong(line) or any(
+        word.casefold() in HEDGES | ORDERS | CONDITIONS for word in words
+    )
     stops = _ABBREVIATED_LONG.search(words[-1]) is not None
     return bool(capitals) and particles and _is_label(line) and not (doubtful or stops)
 
@@ -121,7 +164,7 @@ def _is_capital(word: str) -> bool:
 def _names(line: str, writer: frozenset[str]) -> bool:
     """Whether the line names the writer of the mail, as From does."""
     words = [word.casefold().rstrip(".") for word in _name(line)]
-    while words and words[0] in _TITLES:
+    while len(words) > 1 and words[0] in _TITLES:
         del words[0]
     if not words or grammar.is_strong(line):
         return False
@@ -131,9 +174,8 @@ def _names(line: str, writer: frozenset[str]) -> bool:
 
 def _is_reached(lines: Sequence[str], writer: frozenset[str]) -> bool:
     end = next((at for at, line in enumerate(lines) if not line.strip()), len(lines))
-    return any(_REACHED.search(line[:MAX_LENGTH]) for line in lines[:end]) and not any(
-        _names(line, writer) for line in lines
-    )
+    reached = sum(1 for line in lines[:end] if _REACHED.search(line[:MAX_LENGTH]))
+    return reached > 1 and not any(_names(line, writer) for line in lines)
 
 
 def _is_sentence(line: str) -> bool:
@@ -149,6 +191,8 @@ def _is_sentence(line: str) -> bool:
 
 def _is_label(line: str) -> bool:
     """Whether a line apart from the name is a title, a company or an address: no word of it is a verb."""
+    if grammar.words(line)[:1] and grammar.words(line)[0] in ORDERS:
+        return False
     pieces = (piece for piece in plain(line).split() if not _CONTACT.search(piece))
     words = (piece.strip(_PUNCTUATION) for piece in pieces)
     return all(not word or _is_capital(word) or word in _CONNECTORS | _PARTICLES for word in words)

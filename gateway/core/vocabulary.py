@@ -26,7 +26,7 @@ def word_set(text: str) -> frozenset[str]:
 _OPENINGS: Mapping[str, Mapping[Verb, str]] = {
     "en": {
         Verb.APPROVE: "approve approved",
-        Verb.REJECT: "reject rejected",
+        Verb.REJECT: "reject rejected denied declined",
         Verb.MODIFY: "modify modified",
     },
     "de": {
@@ -60,12 +60,12 @@ _OPENINGS: Mapping[str, Mapping[Verb, str]] = {
         Verb.MODIFY: "gewijzigd wijzigen",
     },
     "ja": {
-        Verb.APPROVE: "承認 承認します 承認する 承認済み 承認いたします",
+        Verb.APPROVE: "承認 承認します 承認する 承認しました 承認済み 承認いたします",
         Verb.REJECT: "却下 却下します 却下する 却下いたします",
         Verb.MODIFY: "修正 修正します 変更 変更します",
     },
     "zh": {
-        Verb.APPROVE: "批准 同意",
+        Verb.APPROVE: "批准 同意 批准了 已批准 我同意",
         Verb.REJECT: "拒绝 拒絕 驳回 駁回",
         Verb.MODIFY: "修改",
     },
@@ -83,13 +83,13 @@ FAMILIES: Mapping[str, Verb] = {
         for word in forms.split()
     },
     **dict.fromkeys(
-        word_set("approves approving approval approvals genehmigung freigabe approbation aprobación"),
+        word_set("approves approving approval approvals genehmigung freigabe keur approbation aprobación"),
         Verb.APPROVE,
     ),
     **dict.fromkeys(
         word_set("""
             rejects rejecting rejection decline declined declines deny denied denies refused disapprove
-            disapproved ablehne ablehnung refus rechazamos recusamos rifiutiamo
+            disapproved lehne ablehne ablehnung afkeuring refus rechazamos recusamos rifiutiamo
         """),
         Verb.REJECT,
     ),
@@ -110,10 +110,10 @@ SELVES = word_set("i we ich je io eu ik yo wir nous")
 COURTESIES = word_set("""
     thanks thank you thx ty many much very so please kindly cheers regards kind best warm wishes sincerely
     yours great good perfect excellent this it request go ahead proceed
-    danke dank vielen schön schoen besten gut sehr perfekt super
+    danke dank dir ihnen euch je wel vielen schön schoen besten gut sehr perfekt super
     merci beaucoup bien très parfait
     gracias muchas muy perfecto
-    obrigado obrigada muito bem perfeito
+    obrigado obrigada muito bem perfeito agradecido agradecida
     grazie mille molto bene perfetto
     bedankt hartelijk goed
     ありがとう ありがとうございます 有難うございます お願いします よろしくお願いします 宜しくお願いします
@@ -143,7 +143,13 @@ ASSENT_PHRASES = (
     r"|nothing to (?:add|change)|(?:to|by|with|for) (?:me|us)|from (?:my|our) (?:side|end)"
     r"|(?:well done|thanks again|happy with (?:it|this|that|everything|all of it))|good to go|as it is|as is"
     r"|(?:this|that|it|all|everything) is|it's|that's|i am|i'm|we are|we're|i agree|we agree"
-    r"|in ordnung|von meiner seite|für mich|c'est bon|c'est parfait|de mon côté|pour moi|d'accord|tout est"
+    r"|thank(?:s| you) for (?:the |your )?(?:checking|asking|quick turnaround|turnaround|reminder|update|help"
+    r"|heads[- ]up|work|effort|patience|preparing (?:this|it)|sending(?: (?:this|it))?|info|information)"
+    r"|(?:you are|you're) good to go|by me|i have no (?:objections?|concerns|questions|comments)"
+    r"|have a (?:great|nice|good|lovely) (?:day|weekend|evening|week|one)|keep up the good work"
+    r"|passt so|das passt|so passt es|schönen tag(?: noch)?|schönes wochenende|bonne (?:journée|soirée)"
+    r"|bon week-end|buen día|buen fin de semana|bom dia|bom fim de semana|buona giornata|buon lavoro"
+    r"|fijne dag|fijn weekend|prima(?=[\s.!,]*$)|in ordnung|von meiner seite|für mich|c'est bon|c'est parfait|de mon côté|pour moi|d'accord|tout est"
     r"|está bien|por mi parte|está tudo|da parte mia|per me|va bene|wat mij betreft|is goed)(?![\w'])"
 )
 
@@ -195,6 +201,31 @@ STRONG = word_set("""
     ablehnen non jamais nunca niet nie nee \u043d\u0435\u0442 \u043d\u0435
 """)
 """Words that take an APPROVE back even where they stand in a signature."""
+
+CONDITIONS = word_set("""
+    if except excluding excl only without pending subject after once when whenever provided conditional
+    conditionally assuming contingent unless first max maximum minimum limit until till but under
+    wenn falls nur ohne sofern sobald erst vorbehaltlich aber außer solange unter
+    seulement sauf sous si après sans mais solo sólo salvo sin tras después pero excepto cuando hasta
+    só somente sem após mas exceto soltanto senza dopo tranne ma als mits alleen zonder na maar behalve tenzij
+""")
+"""Words that put an APPROVE in doubt wherever they stand, in a signature too."""
+
+ORDERS = word_set("""
+    leave tell ask talk call copy drop delete remove add replace use include insert send keep skip put take
+    get give let inform notify involve loop make discuss speak wait hold stop next today tonight tomorrow
+    monday tuesday wednesday thursday friday saturday sunday
+""")
+"""Words that no name, title or company begins with, and an order does."""
+
+COMPANY = word_set("""
+    registered office company number vat registration reg incorporated authorised authorized regulated ltd
+    limited plc llc llp inc gmbh ag kg ug ohg mbh sitz gesellschaft amtsgericht registergericht hrb hra
+    geschäftsführer geschäftsführerin geschäftsführung vorstand aufsichtsrat vorsitzender ust-idnr ust-id
+    ustidnr steuernummer handelsregister siret siren rcs sarl sas sa capital tva nif cif rea iva srl spa
+    cnpj kvk btw bv nv iban bic
+""")
+"""Words of the lines that company law wants under a mail."""
 
 DENIALS = word_set(
     "not cannot never cant dont wont couldnt wouldnt nicht kein keine pas ne não no non niet geen"

@@ -195,10 +195,10 @@ class Inbound:
             return _Finding(Filing.QUARANTINE, "too-large" if mail.size else "unreadable")
         octets = mail.octets
         gist = await self._reader.survey(octets, self._own, self._trust)
-        claimed = await self._store.read(lambda tx: self._claimed(tx, gist.handles))
+        claimed = await self._store.read(lambda tx: self._claimed(tx, gist.handles, gist.author.address))
         reading = await self._reader.read(octets, self._context(claimed))
         if reading.automatic:
-            claimed = claimed or await self._store.read(lambda tx: self._claimed(tx, gist.returned))
+            claimed = claimed or await self._store.read(lambda tx: self._claimed(tx, gist.returned, None))
             claim = claimed.claim if claimed else None
             return _Finding(
                 Filing.PROCESSED,
@@ -287,19 +287,25 @@ class Inbound:
             return aside("older-than-question", "older-than-question")
         return None, identity
 
-    def _claimed(self, tx: Transaction, handles: tuple[str, ...]) -> _Claimed | None:
-        """Take the first handle that is ours, wherever in the mail it stood; one that was replaced, last."""
-        replaced: _Claimed | None = None
-        for handle in handles:
-            try:
-                return _Claimed(*self._service.verified(tx, tokens.read(handle), Purpose.REPLY))
-            except tokens.ReplacedTokenError as error:
-                replaced = replaced or _Claimed(
-                    error.claim, tx.approval(error.claim.approval), is_replaced=True
-                )
-            except tokens.TokenError:
-                continue
-        return replaced
+    def _claimed(self, tx: Transaction, handles: tuple[str, ...], author: str | None) -> _Claimed | None:
+        """Say what a mail answers, wherever its handle stood.
+
+        Of several handles of ours, as in a reply to all, it is the one of who wrote; else the first. One that
+        was replaced comes last.
+        """
+        person = self._policy.person(author) if author else None
+        verified = [claimed for handle in handles if (claimed := self._verified(tx, handle))]
+        found = sorted(verified, key=lambda each: each.is_replaced)
+        own = (each for each in found if person and each.claim.reviewer == person.email)
+        return next(own, next(iter(found), None))
+
+    def _verified(self, tx: Transaction, handle: str) -> _Claimed | None:
+        try:
+            return _Claimed(*self._service.verified(tx, tokens.read(handle), Purpose.REPLY))
+        except tokens.ReplacedTokenError as error:
+            return _Claimed(error.claim, tx.approval(error.claim.approval), is_replaced=True)
+        except tokens.TokenError:
+            return None
 
     def _record(self, tx: Transaction, mail: Mail, finding: _Finding) -> tuple[Filing, Reply | None]:
         """Record mail and decision in one transaction; a copy of a mail decides nothing again."""

@@ -340,6 +340,17 @@ async def test_a_good_handle_from_somebody_else_decides_nothing(
     assert not await box.office.letters(Letter.UNCLEAR)
 
 
+async def test_a_reply_to_all_counts_for_who_wrote_it(box: Box) -> None:
+    """T48: with two reviewers' addresses in it, in any order, it is the writer's vote and no alarm."""
+    approval = await box.office.asked()
+    bobs = await box.office.handle(approval, Purpose.REPLY, BOB.email)
+    own = await box.office.handle(approval, Purpose.REPLY)
+    both = f"approvals+{bobs}@example.com, approvals+{own}@example.com"
+    assert await box.receives(await box.reply(approval, "APPROVE", To=both)) is Filing.PROCESSED
+    assert (await box.office.approval(approval)).votes[0].by == ALICE.email
+    assert not await box.office.letters(Letter.ALERT)
+
+
 async def test_a_link_handle_is_no_reply_address(box: Box) -> None:
     """T06: purposes are never interchangeable."""
     approval = await box.office.asked()

@@ -597,8 +597,10 @@ BELOW = st.sampled_from(
         "\n\n-- \nDana Petrova\nChange Handling, by appointment\n",
         "\n\nSent from my iPhone\n",
         "\n\nThis e-mail and any attachments are confidential. Do not reject it unless told.\n",
-        "\n\nDISCLAIMER\nThis message is intended only for the named recipient. Unless you are the addressee,"
-        " copying or use of it is prohibited; it will be rejected. Approve nothing in error.\n",
+        (
+            "\n\nDISCLAIMER\nThis message is intended only for the named recipient. Unless you are the"
+            " addressee, copying or use of it is prohibited; it will be rejected. Approve nothing.\n"
+        ),
     ]
 )
 

@@ -12,7 +12,7 @@ from email.parser import BytesParser
 from email.policy import compat32
 
 from gateway.core.address import is_address
-from gateway.core.mail import Header, MailError, UndecodableError, decoded, headers, parse
+from gateway.core.mail import MAX_BYTES, Header, MailError, UndecodableError, decoded, headers, parse
 
 MAX_FAILURES = 50
 
@@ -43,6 +43,7 @@ def failed_recipients(raw: bytes) -> tuple[Failure, ...]:
 
 
 _REPORTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_LARGEST_BOUNCE = 256 * 1024
 _MENTIONED = re.compile(rb"delivery-status", re.IGNORECASE)
 _MAX_RECIPIENTS = 200
 _LONGEST = 300
@@ -57,6 +58,10 @@ def _reports(raw: bytes) -> Iterator[bytes]:
     Raises:
         MailError: the mail exceeds a limit, or cannot be taken apart.
     """
+    if len(raw) > MAX_BYTES:
+        return
+    # The letter that comes back may be large; what matters stands before it.
+    raw = raw[:_LARGEST_BOUNCE]
     if not _MENTIONED.search(raw) or _REPORTS.isdisjoint(parse(raw).kinds):
         return
     try:

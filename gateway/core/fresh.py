@@ -105,7 +105,8 @@ class _Sent:
 
     def has_line(self, text: str) -> bool:
         """Whether this is a line of ours; numbers may be others, since we word times anew."""
-        return len(_said(text)) >= _HEAD_WORDS and f" {_spelled(text)} " in self._spelled_words
+        words = _spelled(text)
+        return words.count(" ") >= _HEAD_WORDS - 1 and f" {words} " in self._spelled_words
 
     def knows(self, quoted: str, text: str) -> bool:
         """Whether a quoted line holds nothing but our words, alone or as the end of the line above it."""
@@ -158,7 +159,7 @@ def _first_quote(lines: Sequence[str], start: int, sent: _Sent) -> tuple[int, _M
         text = seen(lines[index])
         if not text:
             continue
-        if quotes.PREFIX.match(text):
+        if quotes.PREFIX.match(text) and not _is_comparison(lines, index, text):
             return index, _Mark.PREFIX
         if sent.begins(lines, index):
             return index, _Mark.COPY
@@ -169,6 +170,12 @@ def _first_quote(lines: Sequence[str], start: int, sent: _Sent) -> tuple[int, _M
         if not length and quotes.is_separator(lines, index, text) and _has_more(lines, index + 1):
             return index, mark
     return len(lines), None
+
+
+def _is_comparison(lines: Sequence[str], index: int, text: str) -> bool:
+    """Whether `>500` was typed as it is meant: alone, without a blank behind the sign."""
+    below = lines[index + 1] if index + 1 < len(lines) else ""
+    return text[1:2] not in {"", " ", ">"} and not quotes.PREFIX.match(below)
 
 
 def _heads_a_letter(lines: Sequence[str], index: int, sent: _Sent) -> bool:
@@ -224,7 +231,9 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
     Where our letter is known, what stands inside of it and is not of it was typed too: some programs leave
     the marks on such lines.
     """
-    if mark not in {_Mark.PREFIX, _Mark.COPY}:
+    if mark is _Mark.HEADING:
+        return _typed_into(lines, sent)
+    if mark is None:
         return []
     ours = _span_of_ours(lines, sent)
     below: list[str] = []
@@ -239,15 +248,31 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
             bare = _MARKS.sub("", text, count=1)
             if index in ours and not sent.knows(quoted, bare):
                 below.append(bare)
-            quoted = f"{quoted} {bare}" if quoted and not sent.has_line(bare) else bare
+            quoted = f"{quoted} {bare}"[-LOOKED_AT:] if quoted and not sent.has_line(bare) else bare
         elif text and (sent.goes_on(quoted, text) if quoted else sent.links_to(text) and " " not in text):
-            quoted = f"{quoted} {text}"
+            quoted = f"{quoted} {text}"[-LOOKED_AT:] if sent.known else ""
         else:
             is_ours = mark is _Mark.COPY and sent.has(text)
             if text and not length and not quotes.RULE.match(text) and not is_ours:
                 below.append(lines[index])
             quoted = text if is_ours else ""
         index += length or 1
+    return below
+
+
+def _typed_into(lines: Sequence[str], sent: _Sent) -> list[str]:
+    """Return what stands in and below our letter, where it is quoted without marks, and is not of it."""
+    if not sent.known:
+        return []
+    letter = quotes.without_headers(lines[:MAX_LINES])
+    first = next((at for at, line in enumerate(letter) if sent.has_line(line)), len(letter))
+    below: list[str] = []
+    quoted = ""
+    for line in letter[first:]:
+        text = seen(line)
+        if text and not sent.knows(quoted, text):
+            below.append(line)
+        quoted = f"{quoted} {text}"[-LOOKED_AT:] if quoted and not sent.has_line(text) else text
     return below
 
 

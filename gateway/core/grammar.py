@@ -101,7 +101,7 @@ def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH) -> bool:
     enough = len(said) >= _FEWEST_WORDS or any(
         len(word) >= _UNSPACED_REMARK for word in said if not word.isascii()
     )
-    return enough and not answers
+    return enough and not answers and not any(map(_orders, filled))
 
 
 def has_condition(line: str) -> bool:
@@ -149,8 +149,15 @@ def is_strong(line: str) -> bool:
     return (
         any(word in STRONG or word.endswith("n't") for word in said)
         or _speaks_of_another(Verb.APPROVE, line)
+        or (len(said) == 1 and _denies(said[0]))
         or _NO_PICTURE.search(line) is not None
+        or _UNSPACED_HEDGE.search(plain(line)) is not None
     )
+
+
+def asks(line: str) -> bool:
+    """Whether the line asks something, in words or in a picture."""
+    return _QUESTION.search(_spoken(line)) is not None
 
 
 def hedged(verb: Verb, lines: Iterable[str]) -> bool:
@@ -204,6 +211,7 @@ _PARTING = re.compile(
     re.IGNORECASE,
 )
 """Farewells of more words than `PARTINGS`, and those of other languages."""
+_COMMANDS = frozenset({"do", "don't", "dont", "never", "cancel", "veto", "send", "edit", "go"})
 _SIDE = re.compile(
     r"\s*(?:by me|from (?:my|our) (?:side|end)|das|dies|von meiner seite|de mon côté|por mi parte)[\s.!]*",
     re.IGNORECASE,
@@ -217,11 +225,12 @@ _QUESTION = re.compile(
     "[?\u00bf\u061f\u2753\u2754\u26a0\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1\U0001f914]"
 )
 """Question marks, and the pictures that say no or let me think."""
-_NO_PICTURE = re.compile("[\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1]")
+_NO_PICTURE = re.compile("[\u26d4\u270b\u274c\U0001f44e\U0001f6ab\U0001f6d1\U0001f914]")
 _LONE_NUMBER = re.compile(r"\W{0,5}\d{1,6}(?:[.,]\d{1,6})?\W{0,5}")
 _NO_NAMES = HEDGES | STRONG | ANSWERS | CONDITIONS | ORDERS | FAMILIES.keys()
+# No colon: `Legal: approved` tells what somebody else did.
 _CALLING = re.compile(
-    r"@?[^\W\d_]{2,20}(?: [^\W\d_]{2,20})?[,:]"
+    r"@?[^\W\d_]{2,20}(?: [^\W\d_]{2,20})?,"
     r"|[^\W\d_]{1,10}(?:様|さん|先生|总|老师)[,:\u3001\uff0c\uff1a]?"
 )
 _GREETING = re.compile(r"[^\d?:;@]{1,60}?[,.!\u3001\u3002\uff0c]?")
@@ -231,15 +240,19 @@ _FIXED = re.compile(
     r"\b(?:after[ -]?sales|subject[ -]matter|first[ -](?:aid|line)|first name)\b", re.IGNORECASE
 )
 _THANKED = re.compile(
-    r"(?i:\b(?:thanks|thank you|thx|cheers|danke|vielen dank|merci|gracias|obrigad[oa]|grazie|bedankt"
+    r"(?i:(?:^|[,.!;\u2013\u2014-])\s*(?:many )?(?:thanks|thank you|thx|cheers|danke|vielen dank"
+    r"|merci|gracias|obrigad[oa]|grazie|bedankt"
     r"|dank je(?: wel)?|nice work|well done|good job|great work)),?"
     r" (?P<name>[^\W\d_a-z][^\W\d_]{1,20}(?: [^\W\d_a-z][^\W\d_]{1,20})?)(?=[\s.!]*$)"
 )
 _LEAD = re.compile(
-    r"[\s*_\"'(]*(?:(?:yes|yep|yeah|ok|okay|sure|thanks|thank you|great|perfect|looks good|lgtm|ja|oui|sí|sim|sì"
-    r"|danke|merci|gracias|obrigad[oa]|grazie|bedankt)(?: (?P<thanked>[^\W\d_]{2,20}))?\s?[,.!\u2013\u2014-]+\s*"
-    r"|(?P<called>@?[^\W\d_]{2,20})(?:\s?[,:]|\s[\u2013\u2014-])\s+|@(?P<named>[^\W\d_]{2,20})\s+"
-    r"|(?:this is|it is|it's|(?:the |your |this )?request(?: is)?|hereby|hiermit|c'est|queda|está|è|ist|is hierbij)\s+)"
+    r"[\s*_\"'(]*(?:(?:yes|yep|yeah|ok|okay|sure|thanks|thank you|great|perfect|looks good|lgtm"
+    r"|ja|oui|sí|sim|sì"
+    r"|danke|merci|gracias|obrigad[oa]|grazie"
+    r"|bedankt)(?: (?P<thanked>[^\W\d_]{2,20}))?\s?[,.!\u2013\u2014-]+\s*"
+    r"|(?P<called>@?[^\W\d_]{2,20})\s?,\s+|@(?P<named>[^\W\d_]{2,20})\s+"
+    r"|(?:this is|it is|it's|(?:the |your |this )?request(?: is)?|hereby|hiermit|c'est|queda|está"
+    r"|è|ist|is hierbij)\s+)"
     r"(?=\S)",
     re.IGNORECASE,
 )
@@ -281,6 +294,12 @@ def _alphabet(letter: str) -> str:
     return name if name in _ALPHABETS else ""
 
 
+def _orders(line: str) -> bool:
+    """Whether the line tells somebody to do something, or not to: `Please do not send it`."""
+    said = [word for word in words(line) if word not in {"please", "so", "then"}]
+    return bool(said) and (said[0] in ORDERS or said[0] in _COMMANDS)
+
+
 def _speaks_of_decisions(line: str, known: Vocabulary) -> bool:
     said = [part for word in words(line) for part in word.split("'")]
     if any(word in FAMILIES or word in known.extra for word in said):
@@ -293,7 +312,8 @@ def _speaks_of_decisions(line: str, known: Vocabulary) -> bool:
 def _may_follow(verb: Verb, rest: str) -> bool:
     if verb is Verb.MODIFY:
         return not _QUESTION.search(rest.partition(":")[0])
-    rest = without_thanked(rest)
+    if not _PAUSE.match(rest) and without_thanked(rest) != rest:
+        return False
     if is_courtesy(rest) or (verb is Verb.APPROVE and _PAUSE.match(rest) and is_assent(rest)):
         return True
     if verb is Verb.APPROVE and _SIDE.fullmatch(rest):

@@ -13,6 +13,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
+from functools import lru_cache
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
@@ -96,7 +97,8 @@ def parse(raw: bytes) -> Mail:
     lines = headers(raw)
     _check_size(raw)
     try:
-        return _assemble(lines, BytesParser(policy=compat32).parsebytes(raw))
+        # The parser takes each empty line of a delivery report for another header.
+        return _assemble(lines, BytesParser(policy=compat32).parsebytes(_EMPTY_LINES.sub(b"\n\n\n", raw)))
     except MailError:
         raise
     except Exception as error:  # the parser raises nearly anything, RecursionError included
@@ -119,17 +121,43 @@ def plain(line: str) -> str:
     """
     if line.isascii() and line.isprintable():
         return line
-    folded = unicodedata.normalize("NFKC", line)
+    return _fold_short(line) if len(line) <= _SHORT else _fold_long(line)
+
+
+def _folded(line: str) -> str:
+    folded = unicodedata.normalize("NFKC", _MARKED.sub(_bounded, line))
     if folded.isprintable():
         return folded
     return "".join(" " if _is_blank(each) else each for each in folded if not _is_invisible(each))
 
 
+_MOST_MARKS = 30
+# What combines is neither a letter, a digit nor a blank, and stands above the Latin letters.
+_MARKED = re.compile(rf"(?:(?![\w\s])[\u0300-\U000e01ef]){{{_MOST_MARKS},}}+")
+
+
+def _bounded(run: re.Match[str]) -> str:
+    """Cut runs of combining marks: sorting them takes squares of time (Unicode Annex 15, section 13)."""
+    kept: list[str] = []
+    marks = 0
+    for each in run[0]:
+        marks = marks + 1 if unicodedata.combining(each) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(each)
+    return "".join(kept)
+
+
+_SHORT = 500
+# A line is looked at by many rules, one after the other; a letter may become eighteen.
+_fold_short = lru_cache(maxsize=512)(_folded)
+_fold_long = lru_cache(maxsize=4)(_folded)
+
+_EMPTY_LINES = re.compile(rb"(?:\r?\n){4,}+")
 _EMPTY_LINE = re.compile(rb"\A\r?\n|\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _LINE_END = re.compile(rb"\r?\n")
 _CONTAINER = re.compile(rb"multipart/|message/", re.IGNORECASE)
-_MAX_CONTAINERS = 100
+_MAX_CONTAINERS = 40
 _MAX_DELIMITERS = 1000
 # The others are either aliases of these or codecs whose decoders can be made slow.
 _CHARSET = re.compile(
@@ -144,7 +172,10 @@ def _check_size(raw: bytes) -> None:
     """Bound what the parser would build, before it builds it."""
     if len(raw) > MAX_BYTES:
         raise TooLargeError("the mail is too large")
-    if raw.count(b"\n--") > _MAX_DELIMITERS or len(_CONTAINER.findall(raw)) > _MAX_CONTAINERS:
+    if (
+        raw.count(b"\n--") + raw.count(b"\r--") > 2 * _MAX_DELIMITERS
+        or len(_CONTAINER.findall(raw)) > _MAX_CONTAINERS
+    ):
         raise TooLargeError("the mail has too many parts")
 
 

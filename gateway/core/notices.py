@@ -34,7 +34,7 @@ def ends_text(lines: Sequence[str], index: int) -> bool:
 
 
 def _is_footer_below(lines: Sequence[str], index: int) -> bool:
-    """Whether a list's footer stands under a rule; its name alone may be anything, so it has to be told how to reach it."""
+    """Whether a list's footer stands under a rule; its name alone may be anything, so a way to it is wanted."""
     filled = [at for at in range(index + 1, min(len(lines), index + 8)) if lines[at].strip()][:2]
     if filled and _is_footer_at(lines, filled[0]):
         return True
@@ -100,7 +100,8 @@ _DEVICE = re.compile(
     re.IGNORECASE,
 )
 _ADDED = re.compile(
-    r"(?:holen sie sich outlook für|télécharge[rz] outlook pour|descarga outlook para|baixe o outlook para) (?:ios|android)"
+    r"(?:holen sie sich outlook für|télécharge[rz] outlook pour|descarga outlook para"
+    r"|baixe o outlook para) (?:ios|android)"
     r"(?: ?<https?://[^\s<>]{1,200}>)?"
     r"|von meine[mr] (?:samsung )?galaxy(?: [\w-]{1,20}){0,2} gesendet"
     r"|diese nachricht wurde von meinem (?:android|iphone|ios)[\w -]{0,40} (?:mit [\w .&-]{2,30} )?gesendet"
@@ -109,7 +110,8 @@ _ADDED = re.compile(
     re.IGNORECASE,
 )
 _PICTURES = re.compile(
-    r"(?:\[(?:cid:|image:? ?|https?://|[^\[\]]{0,60}\b(?:logo|icon|banner|picture|facebook|linkedin|twitter|instagram)\b)"
+    r"(?:\[(?:cid:|image:? ?|https?://|[^\[\]]{0,60}\b(?:logo|icon|banner|picture|facebook"
+    r"|linkedin|twitter|instagram)\b)"
     r"[^\[\]]{0,300}\](?:<https?://[^<>\s]{1,500}>)?\s*){1,12}",
     re.IGNORECASE,
 )
@@ -120,7 +122,8 @@ _CLASSIFIED = re.compile(
 _PRINTING = re.compile(
     r"[\W_]{0,4}(?:(?:please )?(?:consider|think of|think about) the environment before (?:you )?print.{0,60}"
     r"|(?:please )?think before you print.{0,40}|bitte (?:denken sie an|prüfen sie).{0,80}ausdruck.{0,60}"
-    r"|this e-?mail has been checked for viruses by [\w .]{2,40}|virus-free\.? ?(?:<?https?://\S+|www\.\S+)?|virenfrei\.? ?(?:<?https?://\S+|www\.\S+)?)",
+    r"|this e-?mail has been checked for viruses by [\w .]{2,40}|virus-free\.? ?(?:<?https?://\S+"
+    r"|www\.\S+)?|virenfrei\.? ?(?:<?https?://\S+|www\.\S+)?)",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
@@ -130,8 +133,10 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _OPENING = re.compile(
-    r"[\W_]{0,4}(?:this|the (?:information|contents?)(?: contained| sent)? (?:in|of) this|diese|dieses|ce|cette|este|esta"
-    r"|questo|questa|dit|deze|if you (?:are not|have received)|wenn sie nicht|si vous n|si usted no|se hai|se avete"
+    r"[\W_]{0,4}(?:this|the (?:information|contents?)(?: contained| sent)? (?:in|of) this|diese"
+    r"|dieses|ce|cette|este|esta"
+    r"|questo|questa|dit|deze|if you (?:are not|have received)|wenn sie nicht|si vous n"
+    r"|si usted no|se hai|se avete"
     r"|le informazioni|die information(?:en)?|de informatie)\b",
     re.IGNORECASE,
 )
@@ -142,57 +147,115 @@ _PHRASES = tuple(
         *(
             r"intended (?:only |solely |exclusively )?for (?:the|use|its)\b",
             r"(?:intended|named) (?:recipient|addressee)|(?:for|to) the addressee",
-            r"receiv\w+ (?:this|it|the)\b.{0,60}\b(?:in error|by mistake)|sent to you (?:in error|by mistake)",
-            r"(?:notify|inform|contact|advise|tell) (?:the sender|us (?:immediately|at once))|repl\w+ to the sender",
+            (
+                r"receiv\w+ (?:this|it|the)\b.{0,60}\b(?:in error|by mistake)|sent to you (?:in error"
+                r"|by mistake)"
+            ),
+            (
+                r"(?:notify|inform|contact|advise|tell) (?:the sender|us (?:immediately|at once))"
+                r"|repl\w+ to the sender"
+            ),
             r"(?:strictly )?prohibited|is not (?:permitted|authori[sz]ed)|may be unlawful|unauthori[sz]ed",
-            r"(?:disclos|distribut|disseminat|copy|review|retransmi)\w*.{1,40}\b(?:disclos|distribut|disseminat|copy|use)",
-            r"(?:legally|attorney.client|otherwise) privileged|privileged (?:and|or|information)|legal privilege",
-            r"(?:is|are|be|contain(?:s|ing)?|strictly) (?:\w+ )?confidential\b|confidential(?:ity)? (?:and|or|information)",
-            r"(?:delete|destroy) (?:it|this|the|all|any|both)\b.{0,40}"
-            r"(?:from your|immediately|cop(?:y|ies)|e-?mail|message|\.|$)",
-            r"views?(?: or opinions?)?.{0,60}(?:expressed|of the (?:author|sender))|do(?:es)? not necessarily",
+            (
+                r"(?:disclos|distribut|disseminat|copy|review|retransmi)\w*.{1,40}\b(?:disclos"
+                r"|distribut|disseminat|copy|use)"
+            ),
+            (
+                r"(?:legally|attorney.client|otherwise) privileged|privileged (?:and|or|information)"
+                r"|legal privilege"
+            ),
+            (
+                r"(?:is|are|be|contain(?:s|ing)?|strictly) (?:\w+ )?confidential\b"
+                r"|confidential(?:ity)? (?:and|or|information)"
+            ),
+            (
+                r"(?:delete|destroy) (?:it|this|the|all|any|both)\b.{0,40}"
+                r"(?:from your|immediately|cop(?:y|ies)|e-?mail|message|\.|$)"
+            ),
+            (
+                r"views?(?: or opinions?)?.{0,60}(?:expressed|of the (?:author|sender))"
+                r"|do(?:es)? not necessarily"
+            ),
             r"virus(?:es)?\b|malware|malicious",
             r"no (?:liability|responsibility)|not (?:be )?liable|warrant(?:y|ies)",
-            r"any (?:attachments?|files?)\b|including (?:any|its|all) attachments?|attachments? (?:to it|thereto)",
+            (
+                r"any (?:attachments?|files?)\b|including (?:any|its|all) attachments?"
+                r"|attachments? (?:to it|thereto)"
+            ),
         ),
         *(
             r"vertrauliche? (?:und|oder|information)|rechtlich geschützt",
             r"nicht der (?:richtige|beabsichtigte|vorgesehene) (?:adressat|empfänger)|ausschließlich für den",
             r"irrtümlich (?:erhalten|empfangen|zugesandt)|versehentlich erhalten",
-            r"informieren sie (?:bitte )?(?:sofort |umgehend |unverzüglich )?den absender|benachrichtigen sie",
+            (
+                r"informieren sie (?:bitte )?(?:sofort |umgehend |unverzüglich )?den absender"
+                r"|benachrichtigen sie"
+            ),
             r"vernichten sie|löschen sie (?:bitte )?diese",
             r"unerlaubte[sn]? kopieren|unbefugte (?:weitergabe|weiterleitung)|nicht gestattet",
         ),
         *(
-            r"(?:message|courriel|courrier).{0,60}(?:pièces? jointes?|fichiers? joints?).{0,40}(?:est|sont|peu)",
+            (
+                r"(?:message|courriel|courrier).{0,60}(?:pièces? jointes?"
+                r"|fichiers? joints?).{0,40}(?:est|sont|peu)"
+            ),
             r"confidentiels? et|sont confidentiel|caractère confidentiel|informations confidentielles",
-            r"intention exclusive|usage exclusif|destinataires? (?:désigné|visé|prévu|mentionné)|pas le destinataire",
+            (
+                r"intention exclusive|usage exclusif|destinataires? (?:désigné|visé|prévu|mentionné)"
+                r"|pas le destinataire"
+            ),
             r"reçu ce (?:message|courriel|mail) par erreur|vous est parvenu par erreur",
             r"avertir .{0,30}expéditeur|en informer .{0,30}expéditeur|prévenir .{0,30}expéditeur|le détruire",
             r"(?:utilisation|diffusion|publication|reproduction).{0,80}(?:interdite|non autorisée|prohibée)",
         ),
         *(
-            r"(?:información|informação|informações) confidencia|(?:es|son|é|são) confidencia|carácter confidencial",
-            r"(?:dirigid|destinad)[oa]s? (?:exclusivamente|únicamente|somente|apenas)|uso exclusivo"
-            r"|no es (?:usted )?el destinatario|não (?:é|for) o destinatário",
+            (
+                r"(?:información|informação|informações) confidencia|(?:es|son|é|são) confidencia"
+                r"|carácter confidencial"
+            ),
+            (
+                r"(?:dirigid|destinad)[oa]s? (?:exclusivamente|únicamente|somente|apenas)|uso exclusivo"
+                r"|no es (?:usted )?el destinatario|não (?:é|for) o destinatário"
+            ),
             r"(?:recibido|recebeu|recebido).{0,40}por (?:error|erro|engano)",
-            r"(?:notifi|comuni|avis|inform)\w*.{0,40}(?:remitente|remetente|inmediat|imediat)|rogamos|elimin\w+ (?:este|esta)",
-            r"(?:divulgación|reproducción|copia|distribución|utilização|divulgação).{0,80}(?:prohibid|proibid|no autoriz)",
+            (
+                r"(?:notifi|comuni|avis|inform)\w*.{0,40}(?:remitente|remetente|inmediat|imediat)"
+                r"|rogamos|elimin\w+ (?:este|esta)"
+            ),
+            (
+                r"(?:divulgación|reproducción|copia|distribución|utilização"
+                r"|divulgação).{0,80}(?:prohibid|proibid|no autoriz)"
+            ),
             r"archivos adjuntos|ficheros adjuntos|sus anexos|seus anexos|arquivos anexos",
         ),
         *(
-            r"informazioni contenute in quest|(?:sono|è|carattere) (?:strettamente )?(?:riservat|confidenzial)|riservate e",
-            r"uso esclusivo|esclusivamente (?:a|al|ai|per) |non siete (?:il|i) destinatari|diverse dal destinatario",
+            (
+                r"informazioni contenute in quest|(?:sono|è|carattere) (?:strettamente )?(?:riservat"
+                r"|confidenzial)|riservate e"
+            ),
+            (
+                r"uso esclusivo|esclusivamente (?:a|al|ai|per) |non siete (?:il|i) destinatari"
+                r"|diverse dal destinatario"
+            ),
             r"(?:ricev|pervenut)\w*.{0,40}per errore",
-            r"(?:avvert|inform|comunic|avvis)\w*.{0,40}(?:mittente|immediatamente)|preghiamo di|distrugger|eliminar",
+            (
+                r"(?:avvert|inform|comunic|avvis)\w*.{0,40}(?:mittente|immediatamente)|preghiamo di"
+                r"|distrugger|eliminar"
+            ),
             r"(?:copiare|divulgazione|diffusione|utilizzo|riproduzione).{0,80}(?:vietat|proibit|terzi)",
             r"(?:negli|eventuali|suoi|relativi) allegati",
         ),
         *(
             r"vertrouwelijke? (?:en|informatie|zijn)|is vertrouwelijk",
-            r"uitsluitend (?:bestemd|bedoeld)|niet de (?:geadresseerde|beoogde ontvanger)|bestemd voor de geadresseerde",
+            (
+                r"uitsluitend (?:bestemd|bedoeld)|niet de (?:geadresseerde|beoogde ontvanger)"
+                r"|bestemd voor de geadresseerde"
+            ),
             r"ten onrechte ontvang|per abuis ontvang|onbedoeld ontvang",
-            r"afzender (?:direct |onmiddellijk )?(?:te )?(?:informeren|waarschuwen|verwittigen)|te vernietigen|te verwijderen",
+            (
+                r"afzender (?:direct |onmiddellijk )?(?:te )?(?:informeren|waarschuwen|verwittigen)"
+                r"|te vernietigen|te verwijderen"
+            ),
             r"niet toegestaan|verspreiding|openbaarmaking|vermenigvuldiging",
         ),
         *(
@@ -213,8 +276,10 @@ _NOTICE_LINES = 60
 _FEWEST_PHRASES = 3
 _AIM = r"(?:<?(?:mailto:|https?://)\S{1,300}|<?[\w.+=-]{1,64}@[\w.-]{1,255}>?|www\.\S{1,200})"
 _LIST_FOOTER = re.compile(
-    rf"[\W_]{{0,4}}(?:to (?:unsubscribe|view this discussion|leave this list|manage your subscription)\b.{{0,200}}?{_AIM}.{{0,40}}"
-    rf"|you (?:are receiving|received) this (?:e-?mail |message )?because you (?:are|were|have) (?:subscribed|signed up|a member)"
+    rf"[\W_]{{0,4}}(?:to (?:unsubscribe|view this discussion|leave this list"
+    rf"|manage your subscription)\b.{{0,200}}?{_AIM}.{{0,40}}"
+    rf"|you (?:are receiving|received) this (?:e-?mail |message )?because you (?:are|were"
+    rf"|have) (?:subscribed|signed up|a member)"
     rf".{{0,160}}|(?:list-)?unsubscribe:? {_AIM}.{{0,20}}|view this message in context: {_AIM}"
     rf"|sent from the .{{1,80}} mailing list archive at .{{1,80}})",
     re.IGNORECASE,

@@ -25,7 +25,6 @@ def is_separator(lines: Sequence[str], index: int, text: str) -> bool:
         return True
     if RULE.match(text):
         below = next((at for at in range(index + 1, len(lines)) if lines[at].strip()), index)
-        footer = seen(lines[below])
         return _is_header_block(lines, below) or notices.ends_text(lines, index)
     if not _is_header_block(lines, index):
         return False

@@ -316,8 +316,12 @@ def _not_only_approved(
 
 def _modify(text: Fresh, rest: str, context: Context, writer: frozenset[str]) -> Reading:
     line, *below = text.lines
+    if grammar.other_verb(Verb.MODIFY, (rest.partition(":")[0], *text.below)):
+        return replace(_unclear(Reason.TWO_VERBS), line=line)
     beside = "" if grammar.is_courtesy(rest.rstrip(" :")) else rest.lstrip(" \t:.,!-")
     asked = edits.read((beside, *below), context.fields, writer)
+    if asked.values and any(edits.names_field(each, context.fields or ()) for each in text.below):
+        return replace(_unclear(Reason.BELOW_QUOTE), line=line)
     if not (asked.values or asked.unknown or asked.problems):
         drafted = edits.read_draft(text.quote, context.fields or (), context.values)
         asked = replace(asked, values=drafted.values, problems=drafted.problems)

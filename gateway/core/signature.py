@@ -63,7 +63,8 @@ def sets_condition(line: str, writer: frozenset[str]) -> bool:
 
 
 def _is_line(line: str, *, marked: bool) -> bool:
-    if len(line) > _LONGEST_LINE:
+    asks = grammar.asks(line) and not _CONTACT.search(line)
+    if len(line) > _LONGEST_LINE or asks or _HEADER.match(line):
         return False
     if _is_label(line) or _is_company(line) or grammar.is_courtesy(line) or _REACH.search(line):
         return not _POSTSCRIPT.match(line)
@@ -104,6 +105,7 @@ _POSTSCRIPT = re.compile(r"\W*p\.? ?p?\.? ?s\b\.?", re.IGNORECASE)
 _NO_COMPANY = CONDITIONS - {"max", "na", "als", "si", "se", "sous", "under"}
 _TO_US = word_set("i you your it this that bob please pls")
 _MONEY = re.compile(r"[$\u20ac\u00a3\u00a5%]|\b(?:EUR|USD|GBP|CHF)\b")
+_HEADER = re.compile(r"\W{0,3}(?:cc|bcc|to|from|subject|body|amount|date|due)\s*:", re.IGNORECASE)
 _INITIALS = re.compile(r"[-\u2013\u2014]?\s*(?P<letters>[A-Z]\.?[A-Z]\.?[A-Z]?)\.?")
 _SENTENCE_END = re.compile(r"[.!\u2026]\W*$")
 

@@ -108,7 +108,7 @@ SELVES = word_set("i we ich je io eu ik yo wir nous")
 """Who may say a verb: `I approve`."""
 
 COURTESIES = word_set("""
-    thanks thank you thx ty many much very so please kindly cheers regards kind best warm wishes sincerely
+    thanks thank you thx ty many much very please kindly cheers regards kind best warm wishes sincerely
     yours great good perfect excellent this it request go ahead proceed
     danke dank dir ihnen euch je wel vielen schön schoen besten gut sehr perfekt super
     merci beaucoup bien très parfait
@@ -143,13 +143,15 @@ ASSENT_PHRASES = (
     r"|nothing to (?:add|change)|(?:to|by|with|for) (?:me|us)|from (?:my|our) (?:side|end)"
     r"|(?:well done|thanks again|happy with (?:it|this|that|everything|all of it))|good to go|as it is|as is"
     r"|(?:this|that|it|all|everything) is|it's|that's|i am|i'm|we are|we're|i agree|we agree"
-    r"|thank(?:s| you) for (?:the |your )?(?:checking|asking|quick turnaround|turnaround|reminder|update|help"
+    r"|(?:thanks|thank you) so much|thank(?:s| you) for (?:the |your )?(?:checking|asking"
+    r"|quick turnaround|turnaround|reminder|update|help"
     r"|heads[- ]up|work|effort|patience|preparing (?:this|it)|sending(?: (?:this|it))?|info|information)"
     r"|(?:you are|you're) good to go|by me|i have no (?:objections?|concerns|questions|comments)"
     r"|have a (?:great|nice|good|lovely) (?:day|weekend|evening|week|one)|keep up the good work"
     r"|passt so|das passt|so passt es|schönen tag(?: noch)?|schönes wochenende|bonne (?:journée|soirée)"
     r"|bon week-end|buen día|buen fin de semana|bom dia|bom fim de semana|buona giornata|buon lavoro"
-    r"|fijne dag|fijn weekend|prima(?=[\s.!,]*$)|in ordnung|von meiner seite|für mich|c'est bon|c'est parfait|de mon côté|pour moi|d'accord|tout est"
+    r"|fijne dag|fijn weekend|prima(?=[\s.!,]*$)|in ordnung|von meiner seite|für mich|c'est bon"
+    r"|c'est parfait|de mon côté|pour moi|d'accord|tout est"
     r"|está bien|por mi parte|está tudo|da parte mia|per me|va bene|wat mij betreft|is goed)(?![\w'])"
 )
 

@@ -81,6 +81,7 @@ class _Sent:
     def __init__(self, request: str) -> None:
         self.known = bool(request.strip())
         self._words = f" {' '.join(_said(request))} "
+        self._lines = {_spelled(line) for line in request.split("\n")}
         self._pages = {match[1] for match in _LINK.finditer(request)}
         self._spelled_words = f" {_spelled(request)} "
         self._head = [each for each in map(_said, request.split("\n")) if len(each) >= _HEAD_WORDS][
@@ -111,7 +112,10 @@ class _Sent:
     def knows(self, quoted: str, text: str) -> bool:
         """Whether a quoted line holds nothing but our words, alone or as the end of the line above it."""
         words, joined = _spelled(text), _spelled(f"{quoted} {text}")
-        return not words or any(f" {each} " in self._spelled_words for each in (words, joined))
+        if not words or f" {joined} " in self._spelled_words:
+            return True
+        # One word may stand anywhere in our letter: it has to be a line there, or it was typed.
+        return words in self._lines if " " not in words else f" {words} " in self._spelled_words
 
     def links_to(self, text: str) -> bool:
         """Whether the text ends in a link to where our letter links: it was another one in each copy."""

@@ -79,10 +79,15 @@ def is_calling(line: str) -> bool:
     return called is not None and _is_called(text)
 
 
+def _is_unspaced(word: str) -> bool:
+    """Whether this may be a sentence of a language that puts no blanks between words."""
+    return len(word) >= _UNSPACED_REMARK and any(letter >= "\u3040" for letter in word)
+
+
 def _is_called(text: str) -> bool:
     """Whether the words beside a greeting may be a name."""
     named = [word for word in _WORD.findall(text) if word.casefold() not in GREETINGS]
-    doubtful = any(word.casefold() in _NO_NAMES for word in named)
+    doubtful = any(word.casefold() in _NO_NAMES or _is_unspaced(word) for word in named)
     capitals = all(word[0] == word[0].upper() for word in named)
     most = 1 if text.isupper() else _LONGEST_NAME
     return len(named) <= most and not doubtful and capitals

@@ -253,7 +253,7 @@ _OUTLOOK_RULE = re.compile(
 )
 
 
-_INDENTED = re.compile(r"border\s*:\s*none|border-width\s*:\s*0", re.IGNORECASE)
+_INDENTED = re.compile(r"border\s*:\s*none|border-width\s*:\s*0|margin[\w\s:-]*\b40px", re.IGNORECASE)
 
 
 _MOST_MARKS = 5

@@ -34,7 +34,7 @@ def ends_text(lines: Sequence[str], index: int) -> bool:
 
 
 def _is_footer_below(lines: Sequence[str], index: int) -> bool:
-    """Whether a list's footer stands under a rule; its name alone may be anything, so a way to it is wanted."""
+    """Whether a list's footer stands under a rule; a name alone may be anything, so a way to it is wanted."""
     filled = [at for at in range(index + 1, min(len(lines), index + 8)) if lines[at].strip()][:2]
     if filled and _is_footer_at(lines, filled[0]):
         return True

@@ -64,14 +64,23 @@ def sets_condition(line: str, writer: frozenset[str]) -> bool:
 
 def _is_line(line: str, *, marked: bool) -> bool:
     asks = grammar.asks(line) and not _CONTACT.search(line)
-    if len(line) > _LONGEST_LINE or asks or _HEADER.match(line):
-        return False
+    pieces = [piece for piece in _NAME_ENDS.split(line) if piece.strip()]
+    told = any(_HEADER.match(piece) or _is_order(piece) for piece in pieces)
+    if len(line) > _LONGEST_LINE or asks or told or _HIRAGANA.search(line):
+        return grammar.is_courtesy(line)
     if _is_label(line) or _is_company(line) or grammar.is_courtesy(line) or _REACH.search(line):
         return not _POSTSCRIPT.match(line)
     said = grammar.words(line)
-    ordered = bool(said) and said[0] in ORDERS
-    motto = not ordered and _TO_US.isdisjoint(said) and (marked or HEDGES.isdisjoint(said))
+    motto = _TO_US.isdisjoint(said) and (marked or HEDGES.isdisjoint(said))
     return motto and len(line) <= MAX_LENGTH and (marked or not _is_sentence(line))
+
+
+def _is_order(text: str) -> bool:
+    """Whether the words tell somebody to do something: `Remove Sue`, `Change the price`."""
+    said = grammar.words(text)
+    return bool(said) and (
+        said[0] in ORDERS or (said[0] in HEDGES and said[1:2] != [] and said[1] in _ARTICLES)
+    )
 
 
 def _is_company(line: str) -> bool:
@@ -103,7 +112,10 @@ _PUNCTUATION = "*_()|,;:&?-\u2013\u2014\u2022\u00b7/"
 _POSTSCRIPT = re.compile(r"\W*p\.? ?p?\.? ?s\b\.?", re.IGNORECASE)
 # `Max` and the like are names of directors.
 _NO_COMPANY = CONDITIONS - {"max", "na", "als", "si", "se", "sous", "under"}
-_TO_US = word_set("i you your it this that bob please pls")
+_TO_US = word_set("i you your it this that no not please pls")
+_ARTICLES = word_set("the a an this that it my our your their")
+# Names and titles are written without it; what is said is not.
+_HIRAGANA = re.compile(r"[\u3041-\u309f].*[\u3041-\u309f].*[\u3041-\u309f].*[\u3041-\u309f]")
 _MONEY = re.compile(r"[$\u20ac\u00a3\u00a5%]|\b(?:EUR|USD|GBP|CHF)\b")
 _HEADER = re.compile(r"\W{0,3}(?:cc|bcc|to|from|subject|body|amount|date|due)\s*:", re.IGNORECASE)
 _INITIALS = re.compile(r"[-\u2013\u2014]?\s*(?P<letters>[A-Z]\.?[A-Z]\.?[A-Z]?)\.?")

@@ -190,8 +190,9 @@ HEDGES = word_set(_HEDGES_ENGLISH) | word_set(_HEDGES_ELSEWHERE)
 UNSPACED_HEDGES = (
     "\u305f\u3060\u3057|\u5834\u5408|\u306a\u3089|\u6761\u4ef6|\u307e\u305b\u3093|\u306a\u3044"
     "|\u4e0d|\u4f46|\u5982\u679c|\u9664\u975e|\u53ea|\u62d2|\u5374\u4e0b|\u672a|\u5f85"
+    "|以降|まで|ください(?!ませ)|下さい|除|之后|以后|再|才能|先(?!生)|等|若|要是"
 )
-"""Japanese and Chinese for but, in case, if, condition, not, unless, only, refuse, not yet, wait."""
+"""Japanese and Chinese for but, in case, if, condition, not, unless, only, refuse, not yet, wait, after."""
 
 REFUSAL_HEDGES = word_set("if unless until maybe perhaps wait actually mistake undo unsure")
 """Words that leave a REJECT open to doubt; reasons for one are full of the others."""
@@ -210,6 +211,7 @@ CONDITIONS = word_set("""
     wenn falls nur ohne sofern sobald erst vorbehaltlich aber außer solange unter
     seulement sauf sous si après sans mais solo sólo salvo sin tras después pero excepto cuando hasta
     só somente sem após mas exceto soltanto senza dopo tranne ma als mits alleen zonder na maar behalve tenzij
+    condition condizione condición condição desde
 """)
 """Words that put an APPROVE in doubt wherever they stand, in a signature too."""
 

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check check-more bench crash lint types walls generated lock clean
+.PHONY: help demo test check check-more properties fuzz bench crash lint types walls generated lock clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,13 @@ check: $(INSTALLED) lint types walls generated test ## Lint, types, import walls
 
 check-more: $(INSTALLED) ## The longer sweeps that CI also runs
 	$(BIN)/pytest -m sweep
+
+properties: $(INSTALLED) ## Try each law of reading replies on 100,000 generated mails (PROPERTIES=..), an hour
+	PROPERTIES=$${PROPERTIES:-100000} $(BIN)/pytest --timeout 0 -m '' tests/test_reply_properties.py
+
+fuzz: $(INSTALLED) ## Fuzz what reads mails for FUZZ_SECONDS (120); Linux on x86-64 only
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement tests/fuzz/requirements.lock
+	$(BIN)/python tests/fuzz/fuzz_reply.py
 
 bench: $(INSTALLED) ## Measure the cost of an approval against the bare engine
 	$(BIN)/python -m benchmarks
@@ -53,4 +60,4 @@ lock: ## Pin every dependency anew, with hashes (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove what the other targets made
-	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz

@@ -181,6 +181,8 @@ _LINKED_ADDRESS = re.compile(r"[<\[(](?:mailto:|https?:)[^<>\[\]()\s]*[>\])]")
 _QUOTE_MARKS = re.compile(r"[ \t]{0,3}(?:>[ \t]?)+")
 _BAR = "|"
 _BARRED = re.compile(r"\s*\|\s?(.*)")
+_CHANGED = re.compile(r"\s*[-+]\s?\|")
+"""A line of the list of changes, in which an edited draft's fields stand for the first time."""
 _HEADING = re.compile(r"[^\W\d_][^|]{3,80}:")
 _WHOLE = re.compile(r"[+-]?\d{1,18}|[+-]?\d{1,3}(?:(?:[.,'\u2019\u202f\xa0 ])\d{3}){1,5}")
 _DECIMAL = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,2}|\.\d{4,9})?")
@@ -273,7 +275,7 @@ def _list(section: _Section, writer: frozenset[str]) -> list[str]:
 
 
 def _draft(lines: Sequence[str], known: Mapping[str, Field] | None) -> list[_Section]:
-    """Part a draft by its fields' names, each the first time that it stands there; None knows any name."""
+    """Part a draft by its fields' names, each where it first stands as a draft; None knows any name."""
     sections: dict[str, _Section] = {}
     current: _Section | None = None
     # Our letters show hidden characters by their code points.
@@ -286,7 +288,8 @@ def _draft(lines: Sequence[str], known: Mapping[str, Field] | None) -> list[_Sec
         if is_field:
             key = _key(label)
             field = Field(label.casefold(), FieldType.STRING) if known is None else known.get(key)
-            if field and key not in sections:
+            before = sections.get(key)
+            if field and (before is None or any(map(_CHANGED.match, before.following))):
                 current = sections[key] = _Section(field, value)
         elif current:
             current.following.append(line)

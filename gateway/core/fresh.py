@@ -168,7 +168,7 @@ def _first_quote(lines: Sequence[str], start: int, sent: _Sent) -> tuple[int, _M
         if sent.begins(lines, index):
             return index, _Mark.COPY
         length = quotes.heading(lines, index, text)
-        mark = _mark_below(lines, index + length) if length else _Mark.HEADING
+        mark = _mark_below(lines, index + max(length, 1))
         if length and (mark is _Mark.PREFIX or _heads_a_letter(lines, index + length, sent)):
             return index, mark
         if not length and quotes.is_separator(lines, index, text) and _has_more(lines, index + 1):
@@ -201,7 +201,8 @@ def _heads_a_letter(lines: Sequence[str], index: int, sent: _Sent) -> bool:
 
 
 def _has_more(lines: Sequence[str], index: int) -> bool:
-    return any(lines[at].strip() for at in range(index, min(len(lines), index + MAX_LINES)))
+    filled = sum(1 for line in lines[index : index + MAX_LINES] if line.strip())
+    return filled >= _SHORTEST_QUOTE
 
 
 def _mark_below(lines: Sequence[str], index: int) -> _Mark:
@@ -245,10 +246,16 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
     index = 0
     while index < len(lines) and len(below) <= MAX_LINES:
         text = seen(lines[index])
-        length = quotes.heading(lines, index, text) if text else 0
-        if text and not length and quotes.is_separator(lines, index, text):
-            break
-        if quotes.PREFIX.match(text):
+        marked = quotes.PREFIX.match(text) is not None
+        length = quotes.heading(lines, index, text) if text and not marked else 0
+        if text and not marked and not length and quotes.is_separator(lines, index, text):
+            headed = any(quotes.is_header_block(lines, at) for at in range(index, min(index + 3, len(lines))))
+            if index and (
+                headed or _heads_a_letter(lines, index + 1, sent) or notices.ends_text(lines, index)
+            ):
+                break
+            length = int(not index)
+        if marked:
             bare = _MARKS.sub("", text, count=1)
             if index in ours and not sent.knows(quoted, bare):
                 below.append(bare)
@@ -259,6 +266,8 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
             is_ours = mark is _Mark.COPY and sent.has(text)
             if text and not length and not quotes.RULE.match(text) and not is_ours:
                 below.append(lines[index])
+            elif below and not text:
+                below.append("")
             quoted = text if is_ours else ""
         index += length or 1
     return below
@@ -272,8 +281,11 @@ def _typed_into(lines: Sequence[str], sent: _Sent) -> list[str]:
     first = next((at for at, line in enumerate(letter) if sent.has_line(line)), len(letter))
     below: list[str] = []
     quoted = ""
-    for line in letter[first:]:
+    for at in range(first, len(letter)):
+        line = letter[at]
         text = seen(line)
+        if text and notices.ends_text(letter, at):
+            break
         if text and not sent.knows(quoted, text):
             below.append(line)
         quoted = f"{quoted} {text}"[-LOOKED_AT:] if quoted and not sent.has_line(text) else text

@@ -238,7 +238,7 @@ _CALLING = re.compile(
     r"@?[^\W\d_]{2,20}(?: [^\W\d_]{2,20})?,"
     r"|[^\W\d_]{1,10}(?:様|さん|先生|总|老师)[,:\u3001\uff0c\uff1a]?"
 )
-_GREETING = re.compile(r"[^\d?:;@]{1,60}?[,.!\u3001\u3002\uff0c]?")
+_GREETING = re.compile(r"[^\W\d_][^\d?:;@|>]{0,60}?[,.!\u3001\u3002\uff0c]?")
 _LONGEST_NAME = 3
 # Titles that hold a word of a condition.
 _FIXED = re.compile(

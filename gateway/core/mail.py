@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
@@ -97,8 +96,10 @@ def parse(raw: bytes) -> Mail:
     lines = headers(raw)
     _check_size(raw)
     try:
+        # Quoted-printable ends at a lone carriage return, and what stands behind it would be lost.
+        ended = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         # The parser takes each empty line of a delivery report for another header.
-        return _assemble(lines, BytesParser(policy=compat32).parsebytes(_EMPTY_LINES.sub(b"\n\n\n", raw)))
+        return _assemble(lines, BytesParser(policy=compat32).parsebytes(_EMPTY_LINES.sub(b"\n\n\n", ended)))
     except MailError:
         raise
     except Exception as error:  # the parser raises nearly anything, RecursionError included
@@ -110,7 +111,7 @@ def decoded(value: str) -> str:
     short = value[:_MAX_HEADER_VALUE]
     try:
         return str(make_header(decode_header(short)))
-    except (HeaderParseError, LookupError, ValueError):
+    except Exception:  # noqa: BLE001 - as in `parse`: nearly anything
         return short
 
 

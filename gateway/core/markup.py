@@ -225,7 +225,7 @@ _BLOCKS = frozenset(
 )
 _DROPPED = frozenset(
     {
-        *("head", "title", "style", "script", "template", "xml", "s", "strike", "del"),
+        *("title", "style", "script", "template", "xml", "s", "strike", "del"),
     }
 )
 _HIDING = re.compile(

@@ -272,6 +272,8 @@ _PHRASES = tuple(
 )
 _LONGEST_NOTICE = 4000
 _NOTICE_LENGTH = 60
+_SPARSE_LENGTH = 75
+"""Characters of a notice with fewer phrases than its heading or opening makes good for."""
 _NOTICE_LINES = 60
 _FEWEST_PHRASES = 3
 _AIM = r"(?:<?(?:mailto:|https?://)\S{1,300}|<?[\w.+=-]{1,64}@[\w.-]{1,255}>?|www\.\S{1,200})"
@@ -325,8 +327,11 @@ def _is_notice(lines: Sequence[str], index: int) -> bool:
         filled = (at for at in range(index + 1, min(len(lines), index + 8)) if lines[at].strip())
         start = next(filled, index)
     paragraph = _paragraph(lines, start)
-    wanted = _FEWEST_PHRASES - (start > index or _OPENING.match(paragraph) is not None)
-    return len(paragraph) >= _NOTICE_LENGTH and _phrases(paragraph) >= wanted
+    phrases = _phrases(paragraph)
+    opened = start > index or _OPENING.match(paragraph) is not None
+    if phrases < _FEWEST_PHRASES:
+        return opened and phrases == _FEWEST_PHRASES - 1 and len(paragraph) >= _SPARSE_LENGTH
+    return len(paragraph) >= _NOTICE_LENGTH
 
 
 def _paragraph(lines: Sequence[str], index: int) -> str:

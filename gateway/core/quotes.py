@@ -25,8 +25,8 @@ def is_separator(lines: Sequence[str], index: int, text: str) -> bool:
         return True
     if RULE.match(text):
         below = next((at for at in range(index + 1, len(lines)) if lines[at].strip()), index)
-        return _is_header_block(lines, below) or notices.ends_text(lines, index)
-    if not _is_header_block(lines, index):
+        return is_header_block(lines, below) or notices.ends_text(lines, index)
+    if not is_header_block(lines, index):
         return False
     # Right under other words such lines may be typed, to ask for changes: people write no such dates.
     alone = index == 0 or not lines[index - 1].strip() or RULE.match(seen(lines[index - 1])) is not None
@@ -55,7 +55,7 @@ def without_headers(lines: Sequence[str]) -> list[str]:
     kept: list[str] = []
     inside = False
     for index, line in enumerate(lines):
-        inside = bool(line.strip()) and (inside or _is_header_block(lines, index))
+        inside = bool(line.strip()) and (inside or is_header_block(lines, index))
         if not inside:
             kept.append(line)
     return kept
@@ -187,13 +187,14 @@ def _is_heading_of_quote(lines: Sequence[str], index: int, text: str) -> bool:
     return PREFIX.match(following) is not None
 
 
-def _is_header_block(lines: Sequence[str], index: int) -> bool:
+def is_header_block(lines: Sequence[str], index: int) -> bool:
     """Want the labels of sender and date together; `subject:` and `to:` are how people ask for changes."""
     text = seen(lines[index])
     if _FROM.match(text) and _DATED_INSIDE.search(text):
         return True
     if _STAMPED.match(text) and index + 1 < len(lines) and _TO.match(seen(lines[index + 1])):
         return True
-    wanted = _DATE if _FROM.match(text) else _FROM if _DATE.match(text) else None
-    window = (seen(line) for line in lines[index + 1 : index + _HEADER_WINDOW])
-    return wanted is not None and any(map(wanted.match, window))
+    own, wanted = (_FROM, _DATE) if _FROM.match(text) else (_DATE, _FROM)
+    window = [seen(line) for line in lines[index + 1 : index + _HEADER_WINDOW]]
+    # Where the label comes again, this line was typed above the block.
+    return own.match(text) is not None and any(map(wanted.match, window)) and not any(map(own.match, window))

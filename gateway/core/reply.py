@@ -322,7 +322,7 @@ def _modify(text: Fresh, rest: str, context: Context, writer: frozenset[str]) ->
     asked = edits.read((beside, *below), context.fields, writer)
     if asked.values and any(edits.names_field(each, context.fields or ()) for each in text.below):
         return replace(_unclear(Reason.BELOW_QUOTE), line=line)
-    if not (asked.values or asked.unknown or asked.problems):
+    if not (asked.values or asked.unknown or asked.problems) and (text.ours or not context.request):
         drafted = edits.read_draft(text.quote, context.fields or (), context.values)
         asked = replace(asked, values=drafted.values, problems=drafted.problems)
     changeable = ", ".join(each.name for each in context.fields or ()) or "nothing"

@@ -216,8 +216,9 @@ CONDITIONS = word_set("""
 """Words that put an APPROVE in doubt wherever they stand, in a signature too."""
 
 ORDERS = word_set("""
-    leave tell ask talk call copy drop delete remove add replace use include insert send keep skip put take
-    get give let inform notify involve loop make discuss speak wait hold stop next today tonight tomorrow
+    sent behalf leave tell ask talk call copy drop delete remove add replace use include insert send keep skip
+    put take get give let inform notify involve loop make discuss speak wait hold stop next today tonight
+    tomorrow
     monday tuesday wednesday thursday friday saturday sunday
 """)
 """Words that no name, title or company begins with, and an order does."""

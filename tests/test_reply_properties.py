@@ -120,10 +120,19 @@ def test_found_loophole_stays_closed(below: str) -> None:
     [
         mail("<head>Only if legal agrees.<title>x</title></head><p>APPROVE</p>", "text/html; charset=utf-8"),
         mail("| Hello,\nAPPROVE"),
+        mail("APPROVE=\rif legal agrees").replace(
+            b"\n\n", b"\nContent-Transfer-Encoding: quoted-printable\n\n"
+        ),
         mail("APPROVE\n\nSend it to Bob").replace(b"<dana@", b"send it to bob " + b"x" * 200 + b"<dana@"),
         mail("Approve?").replace(b"Dana Petrova", b"=?\xc3\xb4?q?Dana?="),
     ],
-    ids=["text in the head", "a barred greeting", "From names every word", "a charset that is none"],
+    ids=[
+        "text in the head",
+        "a barred greeting",
+        "a lone carriage return",
+        "From names every word",
+        "a charset that is none",
+    ],
 )
 def test_found_mail_is_unclear(raw: bytes) -> None:
     """T21, V7: each of these once approved, or raised."""

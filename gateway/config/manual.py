@@ -63,7 +63,7 @@ A reply decides only if its token belongs to the reviewer, its one From address 
 `sender_auth = "dmarc"`, your mail server vouches for that address. The gateway does not check signatures
 again: it reads what your mail server wrote into `Authentication-Results` when it took the mail. Open a mail
 in the gateway's mailbox to find the name in front of the topmost one, and count the `Received` lines above
-it.
+it; save it as a file, and `gateway explain -c config.toml mail.eml` says whether its writer is believed.
 
 | Mail server | `[mail]` |
 | --- | --- |
@@ -76,7 +76,7 @@ it.
 OpenDKIM with Dovecot by LMTP is what our tests run; the other rows come from headers of such mails, so look
 at one of yours. Only the topmost header is read. It counts with `dmarc=pass` for exactly the From domain;
 where it says nothing of DMARC, or that the domain asks for none, with `auth=pass` for the From address, or
-with `dkim=pass` or `spf=pass` for exactly its domain. A failure beside a pass, two results of DMARC, or a
+with `dkim=pass` or `spf=pass` for exactly its domain. A failure of the same check, two results of DMARC, or a
 line that programs could read in two ways is no pass. What showed the writer is kept with the vote. A mail
 that is not vouched for goes to quarantine, with the reason in the log.
 

@@ -293,10 +293,12 @@ def _typed_into(lines: Sequence[str], sent: _Sent) -> list[str]:
 
 
 def _span_of_ours(lines: Sequence[str], sent: _Sent) -> range:
-    """Return from which to which line our letter is quoted."""
+    """Return from which to which line our letter is quoted; none where it is another letter of ours."""
     marked = (at for at, line in enumerate(lines[:MAX_LINES]) if quotes.PREFIX.match(line))
-    known = [at for at in marked if sent.known and sent.has_line(_MARKS.sub("", lines[at], count=1))]
-    return range(known[0], known[-1]) if known else range(0)
+    bare = {at: _MARKS.sub("", lines[at], count=1) for at in marked}
+    known = [at for at, line in bare.items() if sent.known and sent.has_line(line)]
+    is_question = any(map(sent.heads, bare.values()))
+    return range(known[0], known[-1]) if known and is_question else range(0)
 
 
 def _said(text: str) -> list[str]:

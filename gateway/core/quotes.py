@@ -196,5 +196,7 @@ def is_header_block(lines: Sequence[str], index: int) -> bool:
         return True
     own, wanted = (_FROM, _DATE) if _FROM.match(text) else (_DATE, _FROM)
     window = [seen(line) for line in lines[index + 1 : index + _HEADER_WINDOW]]
-    # Where the label comes again, this line was typed above the block.
-    return own.match(text) is not None and any(map(wanted.match, window)) and not any(map(own.match, window))
+    other = next((at for at, line in enumerate(window) if wanted.match(line)), len(window))
+    # Where the label comes again before the other, this line was typed above the block.
+    again = any(map(own.match, window[:other]))
+    return own.match(text) is not None and other < len(window) and not again

@@ -92,6 +92,10 @@ class _Sent:
         """Whether this is one of the first lines of what we wrote."""
         return self.known and _said(line) in self._head
 
+    def opens(self, line: str) -> bool:
+        """Whether this is a line that only the question has: other letters of ours show the action too."""
+        return _said(line) in self._head[:_OPENING_LINES]
+
     def begins(self, lines: Sequence[str], index: int) -> bool:
         """Whether our letter begins on this line, copied without any mark."""
         if not self.heads(lines[index]):
@@ -153,6 +157,7 @@ _PIECE = re.compile(r"[a-z2-7]{1,42}\W?")
 _WRAPPED = 60
 """Characters of a line that a client may have wrapped."""
 _HEAD_LINES = 6
+_OPENING_LINES = 4
 _HEAD_WORDS = 4
 _SHORTEST_QUOTE = 4
 """Lines under a heading: fewer are somebody's words that the writer cites, since our letters are longer."""
@@ -297,7 +302,7 @@ def _span_of_ours(lines: Sequence[str], sent: _Sent) -> range:
     marked = (at for at, line in enumerate(lines[:MAX_LINES]) if quotes.PREFIX.match(line))
     bare = {at: _MARKS.sub("", lines[at], count=1) for at in marked}
     known = [at for at, line in bare.items() if sent.known and sent.has_line(line)]
-    is_question = any(map(sent.heads, bare.values()))
+    is_question = any(map(sent.opens, bare.values()))
     return range(known[0], known[-1]) if known and is_question else range(0)
 
 

@@ -197,6 +197,6 @@ def is_header_block(lines: Sequence[str], index: int) -> bool:
     own, wanted = (_FROM, _DATE) if _FROM.match(text) else (_DATE, _FROM)
     window = [seen(line) for line in lines[index + 1 : index + _HEADER_WINDOW]]
     other = next((at for at, line in enumerate(window) if wanted.match(line)), len(window))
-    # Where the label comes again before the other, this line was typed above the block.
-    again = any(map(own.match, window[:other]))
+    # Where the label comes again, this line was typed above the block; a letter may show a From of its own.
+    again = any(map(own.match, window[:other] if own is _FROM else window))
     return own.match(text) is not None and other < len(window) and not again

@@ -67,6 +67,8 @@ def is_greeting(line: str) -> bool:
     """Whether the line only greets: `Hi Bob,`. At most a name of three words may stand in it."""
     text = plain(line).strip()
     said = _WORD.findall(text.casefold())
+    if " ".join(said) == _TO_ANYBODY:
+        return True
     if not said or said[0] not in GREETINGS or not _GREETING.fullmatch(text):
         return False
     return _is_called(text)
@@ -239,6 +241,7 @@ _CALLING = re.compile(
     r"|[^\W\d_]{1,10}(?:様|さん|先生|总|老师)[,:\u3001\uff0c\uff1a]?"
 )
 _GREETING = re.compile(r"[^\W\d_][^\d?:;@|>]{0,60}?[,.!\u3001\u3002\uff0c]?")
+_TO_ANYBODY = "to whom it may concern"
 _LONGEST_NAME = 3
 # Titles that hold a word of a condition.
 _FIXED = re.compile(

@@ -246,7 +246,7 @@ ANSWERS = word_set("""
 
 _GREETED = """
     hi hello hey dear greetings all team everyone everybody both there folks sir madam good morning
-    afternoon evening day to whom it may concern
+    afternoon evening day
     hallo guten tag morgen abend liebe lieber liebes sehr geehrte geehrter damen und herren zusammen moin
     servus
     bonjour bonsoir salut cher chère chers tous toutes madame monsieur

@@ -246,8 +246,10 @@ def _encoded_again(random: Random, mail: bytes, _: bytes) -> bytes:
 
 def _encode(part: Message, encoding: str) -> None:
     octets = part.get_payload(decode=True)
-    encode = base64.encodebytes if encoding == "base64" else quopri.encodestring
     if isinstance(octets, bytes):
+        # A wide character's halves are no line ends, but look so to who encodes text.
+        encoding = "base64" if b"\x00" in octets else encoding
+        encode = base64.encodebytes if encoding == "base64" else quopri.encodestring
         del part["Content-Transfer-Encoding"]
         part["Content-Transfer-Encoding"] = encoding
         part.set_payload(encode(octets).decode("ascii"))

@@ -466,7 +466,9 @@ def _stripped(html: str) -> str:
     """Strip HTML as bluntly as can be, for where it is too broken for a parser."""
     mark = _QUOTE_MARKS.search(html)
     above = html[: html.rfind("<", 0, mark.end())] if mark else html
-    without = re.sub(r"(?is)<(style|script|title|xml)\b.*?</\1|<!--.*?-->|[^<>{}]*\{[^{}<>]*\}", " ", above)
+    without = re.sub(
+        r"(?is)<(style|script|title|xml)\b.*?</\1[^>]*>|<!--.*?-->|[^<>{}]*\{[^{}<>]*\}", " ", above
+    )
     return unescape(
         re.sub(
             r"<[^>]*>", "", re.sub(r"(?i)<(?:br|/?p|/?div|/?tr)\b[^>]*>", "\n", without.replace("\n", " "))

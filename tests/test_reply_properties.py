@@ -120,6 +120,7 @@ def test_found_loophole_stays_closed(below: str) -> None:
     [
         mail("<head>Only if legal agrees.<title>x</title></head><p>APPROVE</p>", "text/html; charset=utf-8"),
         mail("| Hello,\nAPPROVE"),
+        mail("To Carol\n\nAPPROVE"),
         mail("APPROVE=\rif legal agrees").replace(
             b"\n\n", b"\nContent-Transfer-Encoding: quoted-printable\n\n"
         ),
@@ -129,6 +130,7 @@ def test_found_loophole_stays_closed(below: str) -> None:
     ids=[
         "text in the head",
         "a barred greeting",
+        "whom it goes to",
         "a lone carriage return",
         "From names every word",
         "a charset that is none",
@@ -287,7 +289,9 @@ def _verdict(reading: Reading) -> Said:
 
 # --- damage and carriage ------------------------------------------------------------------------------------
 
-PAIRS = st.tuples(st.integers(0, 2**32 - 1), st.sampled_from(MAILS), st.sampled_from(MAILS))
+# Half a character more or less makes a signature of gibberish, which nobody can judge.
+NARROW = [path for path in MAILS if "utf-16" not in path.stem]
+PAIRS = st.tuples(st.integers(0, 2**32 - 1), st.sampled_from(NARROW), st.sampled_from(NARROW))
 
 
 @law

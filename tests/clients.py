@@ -165,6 +165,9 @@ ADDITIONS = (
     "Esta mensagem é confidencial e destina-se exclusivamente ao destinatário. Se a recebeu por engano, por favor não a\n"
     "divulgue e informe o remetente; a sua utilização é proibida.",
     "Please consider the environment before printing this email.",
+)
+
+FOOTERS = (
     'You received this message because you are subscribed to the Google Groups "finance" group.\nTo unsubscribe from this\n'
     "group and stop receiving emails from it, send an email to finance+unsubscribe@example.com.",
     "_______________________________________________\nfinance mailing list -- finance@lists.example.org\n"

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import adversary
-from clients import ADDITIONS, OUTLOOK, QUOTES, SIGNATURES, Quote, marked
+from clients import ADDITIONS, FOOTERS, OUTLOOK, QUOTES, SIGNATURES, Quote, marked
 from gateway.core import authentication, bounce, gist, markup, reply
 from gateway.core.action import Action, Field, FieldType
 from gateway.core.authentication import Form, Trust
@@ -107,6 +107,9 @@ def test_text_outside_the_grammar_never_approves(text: str, languages: tuple[str
         f"date: Monday\n\n{OUTLOOK(CONTEXT.request)}",
         "> old\nThis message is confidential and meant for others\n\nIf it is in error, it is prohibited.",
         "-- \nno",
+        f"\N{CROSS MARK}\n{ADDITIONS[13]}",
+        f"?\n{FOOTERS[0]}",
+        f"\N{THUMBS DOWN SIGN} {ADDITIONS[14]}",
         "Dana Petrova\n\N{THINKING FACE}",
     ],
 )
@@ -239,9 +242,9 @@ OTHER_TEXTS = (*map(letter, ("unclear", "receipt", "already-decided")), COLLEAGU
 
 @st.composite
 def dressings(draw: st.DrawFn) -> tuple[list[str], list[str]]:
-    """Choose what is added above a quote, and below it; a person has one signature."""
+    """Choose what is added above a quote, and below it; a person signs once, a list ends it all."""
     above = draw(st.lists(st.sampled_from(ADDITIONS), max_size=3))
-    below = draw(st.lists(st.sampled_from(ADDITIONS), max_size=2))
+    below = draw(st.lists(st.sampled_from([*ADDITIONS, *FOOTERS]), max_size=2))
     if draw(st.booleans()):
         above.insert(draw(st.integers(0, len(above))), draw(st.sampled_from(SIGNATURES)))
     return above, below

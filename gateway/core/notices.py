@@ -28,7 +28,7 @@ def ends_text(lines: Sequence[str], index: int) -> bool:
     text = seen(lines[index])
     if _RULED.match(text):
         return _is_footer_below(lines, index)
-    if not text:
+    if not text or _LEADING_SIGN.match(text):
         return False
     return _is_footer_at(lines, index) or _PRINTING.fullmatch(text) is not None or _is_notice(lines, index)
 
@@ -54,7 +54,7 @@ def _is_footer_at(lines: Sequence[str], index: int) -> bool:
 
 def is_footer(text: str) -> bool:
     """Whether the text is the footer of a mailing list, to its end."""
-    return _LIST_FOOTER.fullmatch(text) is not None
+    return _LEADING_SIGN.match(text) is None and _LIST_FOOTER.fullmatch(text) is not None
 
 
 def is_list_name(text: str) -> bool:
@@ -69,10 +69,17 @@ def is_picture(text: str) -> bool:
 
 def is_device(text: str) -> bool:
     """Whether the line is one that a phone or mail program adds: `Sent from my iPhone`."""
+    if _LEADING_SIGN.match(text):
+        return is_picture(text)
     added = any(line.fullmatch(text.rstrip(" .!")) for line in (_ADDED, _CLASSIFIED))
     return added or _DEVICE.fullmatch(text) is not None or is_picture(text) or _is_banner(text)
 
 
+# A question mark or a picture in front is typed; ornaments, a warning sign and a tree are not.
+_LEADING_SIGN = re.compile(
+    r"[^\w]*?[^\w\s!-/:->@\[-`{-~\u00a7\u00ab\u00b7\u00bb\u2010-\u2026\u26a0\ufe0f\U0001f331-\U0001f333]"
+    r"|[^\w]*?\?"
+)
 # To their ends made of known words only: what else stands on such a line was typed.
 _DEVICE_WORD = (
     r"(?:my|the|an?|for|on|with|mobile|phone|cell|cellphone|smartphone|tablet|device|handheld|wireless|iphone"

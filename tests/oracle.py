@@ -53,7 +53,7 @@ _KIND = _set("""
 _PHRASES = re.compile(
     r"\b(?:no (?:further |more |other )?(?:objections?|concerns|issues|problems|complaints|comments|remarks)"
     r"|nothing to (?:add|change)|(?:to|by|with|for) (?:me|us)|from (?:my|our) (?:side|end)|happy with \w+"
-    r"|happy with all of it|well done|thanks again|good to go|as it is|as is|(?:this|that|it|all|everything) is"
+    r"|happy with all of it|(?:thanks|thank you) for \w{4,}ing (?:it|this|that)|well done|thanks again|good to go|as it is|as is|(?:this|that|it|all|everything) is"
     r"|it's|that's|i am|i'm|we are|we're|i agree|we agree|in ordnung|von meiner seite|für mich"
     r"|c'est (?:bon|parfait)|de mon côté|pour moi|d'accord|tout est|está bien|por mi parte|está tudo"
     r"|da parte mia|per me|va bene|wat mij betreft|is goed)(?![\w'])",
@@ -293,7 +293,8 @@ class _Below:
                 self.at += 1
                 heading -= bool(self.lines[self.at].strip())
             return True
-        if self._goes_on(text) or _is_device(text) or (not self.signed and _is_kind(text)):
+        banner = _BANNER.match(text) is not None and _is_harmless_top(text)
+        if banner or self._goes_on(text) or _is_device(text) or (not self.signed and _is_kind(text)):
             return True
         self.signed = self.signed or _signs(text, self.lines[: self.at], self._below(), self.names)
         self.length += 1

@@ -59,6 +59,7 @@ def question(name: str, action: Action) -> Context:
     return Context(fields=samples.EDITABLE, values=values, request=letter(name))
 
 
+LINK = "https://gateway.example.net/a/"
 EDITED = question("ask-edited", samples.EDITED)
 QUESTIONS = (CONTEXT, question("ask", samples.EMAIL), EDITED)
 
@@ -107,6 +108,9 @@ def test_text_outside_the_grammar_never_approves(text: str, languages: tuple[str
         f"date: Monday\n\n{OUTLOOK(CONTEXT.request)}",
         "> old\nThis message is confidential and meant for others\n\nIf it is in error, it is prohibited.",
         "-- \nno",
+        f"> HIGH RISK\n> {LINK}{'z' * 42}\nreject",
+        f"> HIGH RISK\n> {LINK}zyxw\nwait.",
+        f"> HIGH RISK\nreject {LINK}{'z' * 42}",
         f"\N{CROSS MARK}\n{ADDITIONS[13]}",
         f"?\n{FOOTERS[0]}",
         f"\N{THUMBS DOWN SIGN} {ADDITIONS[14]}",
@@ -272,14 +276,14 @@ def test_what_stands_below_changes_nothing(
     By the rules of the product it is otherwise, and so not tried here, where something of a person's stands
     there too: a letter that is pasted without any mark or whose draft is edited, text under a marked quote,
     and fewer than four unmarked lines under a heading. A MODIFY that names no field is read from the draft
-    below it, which without a request may be anybody's text. An empty mail is asked about and one with only a
-    quote or signature is not; neither decides.
+    below it, which without a request may be anybody's text; with one, what is not ours needs a mark to be a
+    quote. An empty mail is asked about and one with only a quote or signature is not; neither decides.
     """
     context = asked if known else replace(asked, request="")
     # The golden letters offer the fields of the sample questions, so no other question's reader gets them.
     ours = other is None or (asked is CONTEXT and other != COLLEAGUES)
     quoted = [quote(asked.request if ours or other is None else other)] if quote else []
-    assume(known or other != COLLEAGUES or base not in {"MODIFY", "MODIFY\n\nmake it shorter"})
+    assume(other != COLLEAGUES or not (known or base in {"MODIFY", "MODIFY\n\nmake it shorter"}))
     bare = read(mail(base), context)
     above, below = added
     dressed = read(mail("\n\n".join([base, *above, *quoted, *below]) + "\n"), context)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.core import grammar, notices, quotes
+from gateway.core import grammar, notices, quotes, tokens
 from gateway.core.mail import TooLargeError, plain
 from gateway.core.seen import LOOKED_AT, seen
 from gateway.core.vocabulary import Verb
@@ -124,7 +124,22 @@ class _Sent:
     def links_to(self, text: str) -> bool:
         """Whether the text ends in a link to where our letter links: it was another one in each copy."""
         match = _LINK.search(text)
-        return match is not None and match[1] in self._pages
+        return match is not None and match["page"] in self._pages
+
+    def _ends_link(self, quoted: str, text: str) -> bool:
+        """Whether the line is a link to where ours goes, or the rest of one that was broken, and no more."""
+        match = _LINK.search(text)
+        if match and match["page"] in self._pages:
+            before = text[: match.start()].strip(" <([")
+            return not before or self._follows(quoted, before)
+        match = _LINK.search(quoted)
+        whole = f"{match['handle']}{text.rstrip('.,>)]')}" if match and match["page"] in self._pages else ""
+        return tokens.PATTERN.fullmatch(whole) is not None
+
+    def _follows(self, quoted: str, text: str) -> bool:
+        # Without numbers: `in 3 hours` is another number each time that it is written.
+        joined = f" {' '.join(map(_spelled, (quoted, text)))} "
+        return bool(_spelled(text)) and joined in self._spelled_words
 
     def goes_on(self, quoted: str, text: str) -> bool:
         """Whether `text` is the end of the quoted line above it, which a client has wrapped.
@@ -133,18 +148,16 @@ class _Sent:
         could be meant for us.
         """
         if self.known:
-            if self.links_to(text) or (self.links_to(quoted) and _PIECE.fullmatch(text)):
+            if self._ends_link(quoted, text):
                 return True
-            # Without numbers: `in 3 hours` is another number each time that it is written.
-            joined = f" {' '.join(map(_spelled, (quoted, text)))} "
-            return bool(_spelled(text)) and joined in self._spelled_words
+            return self._follows(quoted, text)
         rest = len(quoted) >= _WRAPPED and text[:1].islower() and not any(letter.isdigit() for letter in text)
         return rest and not grammar.is_strong(text) and not grammar.hedged(Verb.APPROVE, (text,))
 
 
 _SIGNATURE = re.compile(r"--\s?$")
 _WORDS = re.compile(r"[^\W_]+")
-_LINK = re.compile(r"(https?://[^\s<>]{1,200}/)[a-z2-7]{0,42}\W?(?:\s|$)")
+_LINK = re.compile(r"(?P<page>https?://[^\s<>]{1,200}/)(?P<handle>[a-z2-7]{0,42})\W?(?:\s|$)")
 _LINKED = re.compile(
     r"[<\[(](?:mailto:|https?:|cid:|image:)[^<>\[\]()]{0,2000}[>\])]|(?:mailto:|https?://)\S{1,2000}"
     r"|<?[\w.+%-]{1,90}@[\w.-]{1,255}>?"
@@ -152,8 +165,6 @@ _LINKED = re.compile(
 """Links and addresses, which clients put in, leave out and write anew."""
 _MARKS = re.compile(r"\s{0,3}[A-Za-z]{0,3}(?:[>|] ?)+")
 """Marks of quoted lines, and the initials that some programs put before them."""
-_PIECE = re.compile(r"[a-z2-7]{1,42}\W?")
-"""The rest of a link's handle, where a client has broken it."""
 _WRAPPED = 60
 """Characters of a line that a client may have wrapped."""
 _HEAD_LINES = 6

@@ -121,7 +121,7 @@ _MACHINE = re.compile(
 )
 # Lawyers' words, in three kinds.
 _SECRET = re.compile(
-    r"confidential|privileged|proprietary|vertraulich|geschützt|confidentiel|confidencia|riservat|vertrouwelijk"
+    r"confiden|privileged|proprietary|vertraulich|geschützt|confidentiel|confidencia|riservat|vertrouwelijk"
     r"|protected|機密|保密",
     re.IGNORECASE,
 )

@@ -293,8 +293,11 @@ class _Below:
                 self.at += 1
                 heading -= bool(self.lines[self.at].strip())
             return True
+        if self._goes_on(text):
+            self.quoted = f"{self.quoted} {text}"
+            return True
         banner = _BANNER.match(text) is not None and _is_harmless_top(text)
-        if banner or self._goes_on(text) or _is_device(text) or (not self.signed and _is_kind(text)):
+        if banner or _is_device(text) or (not self.signed and _is_kind(text)):
             return True
         self.signed = self.signed or _signs(text, self.lines[: self.at], self._below(), self.names)
         self.length += 1

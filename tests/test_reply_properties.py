@@ -96,6 +96,7 @@ def test_text_outside_the_grammar_never_approves(text: str, languages: tuple[str
         "Best regards,\nDana\nOnly To Bob",
         "Cheers,\nCheers,\nBob wrote:",
         "Dana Petrova\nIs this right",
+        "Dana Petrova\n- to managers",
         "Dana Petrova\nUse carol@example.com",
         "Dana Petrova\nSent on behalf of Bob",
         "Dana Petrova\n未承認",

@@ -196,7 +196,8 @@ def _is_sentence(line: str) -> bool:
     text = plain(line).strip()
     words = _LETTERS.findall(text)
     ended = _SENTENCE_END.search(text) and not _is_capital(words[-1]) if words else False
-    lower = text[:1].islower() and not _CONTACT.search(text)
+    first = next((letter for letter in text if letter.isalnum()), "")
+    lower = first.islower() and not _CONTACT.search(text)
     spoken = (
         len(words) > 1 and (ended or lower) and not (grammar.is_courtesy(line) or grammar.is_parting(line))
     )

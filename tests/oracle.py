@@ -160,7 +160,7 @@ _UNSPACED_STOPS = re.compile("ません|ない|条件|場合|のみ|不|未承�
 _RULE = re.compile(r"\s*[-_=]{4,}\s*$")
 _CHARSETS = ("utf-8", "cp1252", "latin-1")
 _FEWEST_QUOTED = 4
-_LONGEST_SIGNATURE = 14
+_LONGEST_SIGNATURE = 20
 
 
 def may_approve(
@@ -225,6 +225,9 @@ def _is_device(text: str) -> bool:
 
 def _is_decision(line: str, languages: Sequence[str]) -> bool:
     verbs = _set(" ".join(VERBS[language] for language in ("en", *languages)))
+    head, comma, rest = line.partition(",")
+    if comma and _GREETING.fullmatch(head.strip()):
+        line = rest
     said = [word for word in _words(_KIND_PICTURES.sub("", line)) if word not in _SELVES]
     return bool(said) and said[0] in verbs and _is_kind(line, verbs)
 

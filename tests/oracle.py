@@ -160,7 +160,7 @@ _UNSPACED_STOPS = re.compile("ません|ない|条件|場合|のみ|不|未承�
 _RULE = re.compile(r"\s*[-_=]{4,}\s*$")
 _CHARSETS = ("utf-8", "cp1252", "latin-1")
 _FEWEST_QUOTED = 4
-_LONGEST_SIGNATURE = 20
+_LONGEST_SIGNATURE = 26
 
 
 def may_approve(
@@ -172,9 +172,11 @@ def may_approve(
     """Whether a body could be meant as an approval by its author; `request` is the letter it may quote."""
     lines = [_read(line) for line in text.split("\n")]
     at = 0
-    while at < len(lines) and (not lines[at].strip() or _is_harmless_top(lines[at])):
+    while at < len(lines) and not _is_decision(lines[at], languages):
+        if lines[at].strip() and not _is_harmless_top(lines[at]):
+            return False
         at += 1
-    if at == len(lines) or not _is_decision(lines[at], languages):
+    if at == len(lines):
         return False
     letter = " ".join(word for word in _words(request) if not word.isdigit())
     return _Below(lines[at + 1 :], _names(author), f" {letter} ").leaves_it()

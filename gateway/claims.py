@@ -1,13 +1,11 @@
 """What a handle stands for, and what is known of the question behind it."""
 
-from gateway.actions import Actions
 from gateway.core import tokens
 from gateway.core.action import digest, digest_of
 from gateway.core.approval import Approval
 from gateway.core.policy import Policy, Reviewer
 from gateway.core.reply import Context
 from gateway.core.tokens import Claim, Purpose, Signatory
-from gateway.letters import Letters, Recipient
 from gateway.store import Transaction
 
 _NOBODY = Claim(Purpose.LINK, "", "", "")
@@ -35,16 +33,13 @@ def verified(
     return claim, approval
 
 
-def context_of(
-    approval: Approval, person: Reviewer, policy: Policy, actions: Actions, letters: Letters
-) -> Context:
+def context_of(tx: Transaction, approval: Approval, person: Reviewer, policy: Policy) -> Context:
     """Gather what is known of a question, to read a reviewer's answer to it."""
     item = approval.items[0]
-    reader = Recipient(person.email, person.name, person.timezone)
     return Context(
         fields=item.editable,
         values={field.name: item.action.parameters.get(field.name) for field in item.editable},
         languages=(person.language,),
         words=policy.words,
-        request=letters.question(approval, reader, actions.rows(item.action)),
+        letters=tx.texts_to(approval.id, person.email),
     )

@@ -124,8 +124,6 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     store=store,
                     service=service,
                     policy=common.policy,
-                    actions=common.actions,
-                    letters=post.letters,
                     reader=reader,
                     trust=_trust(config),
                     own=(config.smtp.sender, config.mail.reply_to),
@@ -296,7 +294,7 @@ def _trust(config: Config) -> Trust | None:
 
 def explaining(config: Config, tx: Transaction | None, setting: explain.Setting) -> explain.Setting:
     """Let mails be explained as this installation would read them; `tx` looks up its tokens."""
-    common, letters = _common(config, _now), _post_office(config).letters
+    common = _common(config, _now)
     people = common.policy
     named = next((people.person(address) for address in setting.addresses), None)
 
@@ -312,7 +310,7 @@ def explaining(config: Config, tx: Transaction | None, setting: explain.Setting)
                 continue
             person = people.person(claim.reviewer)
             if person:
-                context = claims.context_of(approval, person, people, common.actions, letters)
+                context = claims.context_of(tx, approval, person, people)
                 return explain.Question(approval=approval.id, addresses=person.addresses, context=context)
         return None
 

@@ -84,7 +84,7 @@ def learned(raw: bytes) -> Context:
     return Context(
         fields=tuple(Field(name, FieldType.of(shown.get(name, ""))) for name in fields),
         values=shown,
-        request=text,
+        letters=(text,),
     )
 
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 from hashlib import sha256
 
 from gateway import claims
-from gateway.actions import Actions
 from gateway.core import tokens
 from gateway.core.approval import Answer, Approval, Channel, Identity, Remarked, State, Verdict, Voted
 from gateway.core.authentication import Trust, Why
@@ -19,7 +18,6 @@ from gateway.core.loops import Standing
 from gateway.core.policy import Policy
 from gateway.core.reply import NO_CONTEXT, Context, Reading, Said
 from gateway.core.tokens import Claim, Purpose
-from gateway.letters import Letters
 from gateway.log import log, step
 from gateway.reading.reader import Reader, ReaderUnavailableError, ReadingFailedError
 from gateway.service import Ballot, Reply, Service
@@ -113,8 +111,6 @@ class Inbound:
         store: Store,
         service: Service,
         policy: Policy,
-        actions: Actions,
-        letters: Letters,
         trust: Trust | None,
         reader: Reader,
         own: Iterable[str],
@@ -125,8 +121,6 @@ class Inbound:
         self._own = tuple(own)
         self._service = service
         self._policy = policy
-        self._actions = actions
-        self._letters = letters
         self._trust = trust
         self._clock = clock
 
@@ -196,7 +190,8 @@ class Inbound:
         octets = mail.octets
         gist = await self._reader.survey(octets, self._own, self._trust)
         claimed = await self._store.read(lambda tx: self._claimed(tx, gist.handles, gist.author.address))
-        reading = await self._reader.read(octets, self._context(claimed))
+        context = await self._store.read(lambda tx: self._context(tx, claimed))
+        reading = await self._reader.read(octets, context)
         if reading.automatic:
             claimed = claimed or await self._store.read(lambda tx: self._claimed(tx, gist.returned, None))
             claim = claimed.claim if claimed else None
@@ -216,11 +211,11 @@ class Inbound:
         finding = await self._answer(mail, gist, claimed, reading)
         return replace(finding, answerable=gist.standing is Standing.PERSONAL)
 
-    def _context(self, claimed: _Claimed | None) -> Context:
+    def _context(self, tx: Transaction, claimed: _Claimed | None) -> Context:
         person = self._policy.person(claimed.claim.reviewer) if claimed else None
         if claimed is None or person is None:
             return NO_CONTEXT
-        return claims.context_of(claimed.approval, person, self._policy, self._actions, self._letters)
+        return claims.context_of(tx, claimed.approval, person, self._policy)
 
     async def _answer(self, mail: Mail, gist: Gist, claimed: _Claimed, reading: Reading) -> _Finding:
         """See that the writer is the person the handle was made for, and what they said."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from functools import partial
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from gateway.core.execution import (
 from gateway.core.policy import Policy
 from gateway.core.tokens import Purpose, Signatory
 from gateway.graphs import GraphFailedError, Graphs, NotPendingError
-from gateway.letters import Audience, Letters, Posting, Recipient, octets
+from gateway.letters import Audience, Letters, Posting, Recipient, octets, wording
 from gateway.log import log, step
 from gateway.mailer import (
     ConfigurationError,
@@ -256,7 +257,10 @@ class Outbox:
             await self._service.letter_done(row, "no longer needed")
             return
         try:
-            answer = await self._post.mailer.send(self._post.sender, [letter.to], self._written(draft))
+            message = self._written(draft)
+            if draft.posting.reply_handle:
+                await self._service.letter_written(row, letter.to, wording(message, draft.posting))
+            answer = await self._post.mailer.send(self._post.sender, [letter.to], octets(message))
         except PermanentError as error:
             await self._service.letter_failed(row, str(error))
         except MailerError as error:
@@ -280,9 +284,9 @@ class Outbox:
             letter, approval, _changes(tx, letter, approval), self._posting(tx, row, letter, approval)
         )
 
-    def _written(self, draft: _Draft) -> bytes:
+    def _written(self, draft: _Draft) -> EmailMessage:
         approval = draft.approval
-        message = self._post.letters.write(
+        return self._post.letters.write(
             draft.letter.letter,
             approval,
             draft.posting,
@@ -290,7 +294,6 @@ class Outbox:
             details=draft.letter.details,
             changes=draft.changes,
         )
-        return octets(message)
 
     def _posting(
         self, tx: Transaction, row: OutboxRow, letter: SendLetter, approval: Approval | None

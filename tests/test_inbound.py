@@ -43,8 +43,6 @@ class Box:
             store=office.store,
             service=office.service,
             policy=office.policy,
-            actions=office.actions,
-            letters=office.secretary,
             reader=reader,
             own=["approvals@example.com"],
             trust=trust,

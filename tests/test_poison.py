@@ -65,8 +65,6 @@ async def watching(office: Office, port: int) -> AsyncIterator[None]:
         store=office.store,
         service=office.service,
         policy=office.policy,
-        actions=office.actions,
-        letters=office.secretary,
         reader=reader,
         own=[ADDRESS],
         trust=TRUST,

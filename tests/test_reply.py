@@ -28,10 +28,11 @@ VALUES = {
     "due": "end of March",
     "urgent": False,
 }
+REQUEST = (REPLIES / "request.txt").read_text(encoding="utf-8")
 CONTEXT = Context(
     fields=tuple(Field(name, FieldType.of(value)) for name, value in VALUES.items()),
     values=VALUES,
-    request=(REPLIES / "request.txt").read_text(encoding="utf-8"),
+    letters=(REQUEST,),
 )
 HANDLE = "abcdefghijklmnopqrstuvwxyz234567abcdefghij"
 OTHER = "234567abcdefghijklmnopqrstuvwxyz234567abcd"

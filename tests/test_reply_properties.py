@@ -1,7 +1,7 @@
 """Laws of reading replies, tried on mails that are written, dressed, damaged and carried in every known way.
 
-`make test` tries each law two thousand times, `make properties` a hundred thousand (PROPERTIES in the
-environment).
+`make test` tries each law on the same two thousand mails, `make properties` on a hundred thousand of its own
+(PROPERTIES in the environment).
 """
 
 import json
@@ -29,10 +29,12 @@ from gateway.core.reply import Context, Reading, Reason, Said, read
 from letters import samples
 from mutation import TOKENS, carried, damaged
 from oracle import mail_may_approve, may_approve
-from test_reply import CONTEXT, MAILS, _languages
+from test_reply import CONTEXT, MAILS, REQUEST, _languages
 
 law = settings(
     max_examples=int(os.environ.get("PROPERTIES", "2000")),
+    # The same mails each time, so that a change fails by itself and never by chance; others with PROPERTIES.
+    derandomize="PROPERTIES" not in os.environ,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -56,7 +58,7 @@ def letter(name: str) -> str:
 def question(name: str, action: Action) -> Context:
     """Return what is known of a question whose letter is among the golden ones."""
     values = {field.name: action.parameters[field.name] for field in samples.EDITABLE}
-    return Context(fields=samples.EDITABLE, values=values, request=letter(name))
+    return Context(fields=samples.EDITABLE, values=values, letters=(letter(name),))
 
 
 LINK = "https://gateway.example.net/a/"
@@ -72,7 +74,7 @@ QUESTIONS = (CONTEXT, question("ask", samples.EMAIL), EDITED)
 def test_text_outside_the_grammar_never_approves(text: str, languages: tuple[str, ...]) -> None:
     """T21: what is read as an approval is one in the eyes of somebody who knows nothing of the reader."""
     reading = read(mail(text), replace(CONTEXT, languages=languages))
-    assert reading.said is not Said.APPROVE or may_approve(text, AUTHOR, languages, CONTEXT.request)
+    assert reading.said is not Said.APPROVE or may_approve(text, AUTHOR, languages, REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +107,8 @@ def test_text_outside_the_grammar_never_approves(text: str, languages: tuple[str
         "Begin forwarded message:\n>> older\nsend it to the managers\nin German\nby Monday",
         "> old\n-----Original Message-----\nonly to the managers",
         ">   From: a@example.com\nDate: Monday\nto the managers\nin German\nwithout Bob\nplease",
-        f"from: bob@example.com\n\n{OUTLOOK(CONTEXT.request)}",
-        f"date: Monday\n\n{OUTLOOK(CONTEXT.request)}",
+        f"from: bob@example.com\n\n{OUTLOOK(REQUEST)}",
+        f"date: Monday\n\n{OUTLOOK(REQUEST)}",
         "> old\nThis message is confidential and meant for others\n\nIf it is in error, it is prohibited.",
         "-- \nno",
         f"> HIGH RISK\n> {LINK}{'z' * 42}\nreject",
@@ -151,7 +153,7 @@ def test_found_mail_is_unclear(raw: bytes) -> None:
 
 def test_edited_question_is_approved_above_its_letter() -> None:
     """The list of changes in the letter of an edited question is no edit of its reader's."""
-    text, asked = f"APPROVE\n\n{marked(EDITED.request)}", EDITED
+    text, asked = f"APPROVE\n\n{marked(EDITED.letters[0])}", EDITED
     assert read(mail(text), asked).said is Said.APPROVE
     touched = text.replace("head@", "carol@")
     assert read(mail(touched), asked).reason is Reason.EDITED_COPY
@@ -163,7 +165,7 @@ def test_oracle_knows_the_golden_mails() -> None:
     structural |= {Reason.FORWARDED, Reason.EDITED_COPY, Reason.EXTRA_WORDS, Reason.NO_TEXT}
     for path in MAILS:
         golden = json.loads(path.with_suffix(".result").read_text(encoding="utf-8"))
-        opinion = mail_may_approve(path.read_bytes(), _languages(path), CONTEXT.request)
+        opinion = mail_may_approve(path.read_bytes(), _languages(path), REQUEST)
         if golden["verdict"] == Said.APPROVE:
             assert opinion, path.name
         elif opinion:
@@ -242,7 +244,9 @@ BASES = (
 COLLEAGUES = (
     "Hi Dana,\n\nplease approve it if you can.\nREJECT it otherwise.\n\nsubject: Q2\nto: bob@example.com\n"
 )
-OTHER_TEXTS = (*map(letter, ("unclear", "receipt", "already-decided")), COLLEAGUES)
+ANSWERS = tuple(map(letter, ("unclear", "receipt", "already-decided", "comment")))
+"""Other letters about the second of the questions."""
+OTHER_TEXTS = (*ANSWERS, COLLEAGUES)
 
 
 @st.composite
@@ -280,15 +284,40 @@ def test_what_stands_below_changes_nothing(
     below it, which without a request may be anybody's text; with one, what is not ours needs a mark to be a
     quote. An empty mail is asked about and one with only a quote or signature is not; neither decides.
     """
-    context = asked if known else replace(asked, request="")
-    # The golden letters offer the fields of the sample questions, so no other question's reader gets them.
-    ours = other is None or (asked is CONTEXT and other != COLLEAGUES)
-    quoted = [quote(asked.request if ours or other is None else other)] if quote else []
+    if other is not None and other != COLLEAGUES and asked is not QUESTIONS[1]:
+        other = None
+    context = replace(asked, letters=(*asked.letters, *ANSWERS) if known else ())
+    quoted = [quote(other or asked.letters[0])] if quote else []
     assume(other != COLLEAGUES or not (known or base in {"MODIFY", "MODIFY\n\nmake it shorter"}))
     bare = read(mail(base), context)
     above, below = added
     dressed = read(mail("\n\n".join([base, *above, *quoted, *below]) + "\n"), context)
     assert (_verdict(dressed), dressed.edits) == (_verdict(bare), bare.edits)
+
+
+@law
+@given(
+    st.sampled_from([QUESTIONS[1].letters[0], *ANSWERS]),
+    st.floats(0, 1),
+    st.sampled_from(["only to Bob", "REJECT", "leave out the second paragraph", "Wait for Carol.", "3000"]),
+    st.sampled_from(["> ", ">", "", "> > "]),
+    st.booleans(),
+)
+def test_what_is_typed_into_a_quoted_letter_is_seen(
+    quoted: str, place: float, typed: str, mark: str, apart: bool
+) -> None:
+    """T21: whichever letter of ours is quoted, a line typed into it leaves an approval above it in doubt.
+
+    It may carry a quote's mark, as programs put it on lines that are typed between quoted ones, or none.
+    """
+    lines = marked(quoted).split("\n")
+    first = next(at for at, line in enumerate(lines) if len(line.split()) > 4)
+    last = max(at for at, line in enumerate(lines) if len(line.split()) > 4)
+    at = first + 1 + round(place * (last - first - 1))
+    between = [f"{mark}{typed}"] if not apart else ["> ", f"{mark}{typed}", "> "]
+    text = "\n".join(["APPROVE", "", *lines[:at], *between, *lines[at:]])
+    asked = QUESTIONS[1]
+    assert read(mail(text), replace(asked, letters=(*asked.letters, *ANSWERS))).said is Said.UNCLEAR
 
 
 def _verdict(reading: Reading) -> Said:
@@ -314,7 +343,7 @@ def test_damage_never_raises_and_never_approves(pair: tuple[int, Path, Path]) ->
     raw = damaged(seed, path.read_bytes(), other.read_bytes())
     languages = _languages(path)
     reading = read(raw, replace(CONTEXT, languages=languages))
-    assert reading.said is not Said.APPROVE or mail_may_approve(raw, languages, CONTEXT.request)
+    assert reading.said is not Said.APPROVE or mail_may_approve(raw, languages, REQUEST)
 
 
 @law
@@ -336,7 +365,7 @@ def test_cut_off_mail_never_approves_more(capsys: pytest.CaptureFixture[str]) ->
         for end in range(0, len(raw), 64):
             reading = read(raw[:end], replace(CONTEXT, languages=languages))
             count += 1
-            assert reading.said is not Said.APPROVE or mail_may_approve(raw[:end], languages, CONTEXT.request)
+            assert reading.said is not Said.APPROVE or mail_may_approve(raw[:end], languages, REQUEST)
     with capsys.disabled():
         sys.stdout.write(f"\n{count} cut-off mails read\n")
 

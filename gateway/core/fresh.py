@@ -39,15 +39,15 @@ class Fresh:
     """Whether our text stands there without any mark, as if its copier had written it."""
 
 
-def split(text: str, request: str = "") -> Fresh:
-    """Divide a body into fresh text and the rest; `request` is the text that it answers, as far as known.
+def split(text: str, letters: Sequence[str] = ()) -> Fresh:
+    """Divide a body into fresh text and the rest; `letters` are what it may quote, as far as that is known.
 
     Raises:
         TooLargeError: the fresh text has more or longer lines than a person types.
     """
     lines = text.split("\n")
     start = notices.past_banner(lines)
-    sent = _Sent(request)
+    sent = _Sent(letters)
     end, mark = _first_quote(lines, start, sent)
     typed, signature = _parted(lines[start:end])
     fresh = _trimmed(typed)
@@ -78,23 +78,18 @@ class _Mark(Enum):
 class _Sent:
     """What we wrote, as words, so that what a client did to blanks and line ends does not count."""
 
-    def __init__(self, request: str) -> None:
-        self.known = bool(request.strip())
-        self._words = f" {' '.join(_said(request))} "
-        self._lines = {_spelled(line) for line in request.split("\n")}
-        self._pages = {match[1] for match in _LINK.finditer(request)}
-        self._spelled_words = f" {_spelled(request)} "
-        self._head = [each for each in map(_said, request.split("\n")) if len(each) >= _HEAD_WORDS][
-            :_HEAD_LINES
-        ]
+    def __init__(self, letters: Sequence[str]) -> None:
+        self.known = any(letter.strip() for letter in letters)
+        text = "\n".join(letters)
+        self._words = f" {' '.join(_said(text))} "
+        self._lines = {_spelled(line) for line in text.split("\n")}
+        self._pages = {match["page"] for match in _LINK.finditer(text)}
+        self._spelled_words = f" {_spelled(text)} "
+        self._heads = [head for letter in letters for head in _head(letter)]
 
     def heads(self, line: str) -> bool:
         """Whether this is one of the first lines of what we wrote."""
-        return self.known and _said(line) in self._head
-
-    def opens(self, line: str) -> bool:
-        """Whether this is a line that only the question has: other letters of ours show the action too."""
-        return _said(line) in self._head[:_OPENING_LINES]
+        return self.known and _said(line) in self._heads
 
     def begins(self, lines: Sequence[str], index: int) -> bool:
         """Whether our letter begins on this line, copied without any mark."""
@@ -109,14 +104,17 @@ class _Sent:
         return self.known and bool(words) and f" {' '.join(words)} " in self._words
 
     def has_line(self, text: str) -> bool:
-        """Whether this is a line of ours; numbers may be others, since we word times anew."""
+        """Whether this is a line of ours; numbers may be others, as some programs word times anew."""
         words = _spelled(text)
         return words.count(" ") >= _HEAD_WORDS - 1 and f" {words} " in self._spelled_words
 
     def knows(self, quoted: str, text: str) -> bool:
         """Whether a quoted line holds nothing but our words, alone or as the end of the line above it."""
         words, joined = _spelled(text), _spelled(f"{quoted} {text}")
-        if not words or f" {joined} " in self._spelled_words:
+        if not words:
+            numbers = _said(_LINKED.sub(" ", text))
+            return not numbers or f" {' '.join(numbers)} " in self._words
+        if f" {joined} " in self._spelled_words:
             return True
         # One word may stand anywhere in our letter: it has to be a line there, or it was typed.
         return words in self._lines if " " not in words else f" {words} " in self._spelled_words
@@ -137,7 +135,6 @@ class _Sent:
         return tokens.PATTERN.fullmatch(whole) is not None
 
     def _follows(self, quoted: str, text: str) -> bool:
-        # Without numbers: `in 3 hours` is another number each time that it is written.
         joined = f" {' '.join(map(_spelled, (quoted, text)))} "
         return bool(_spelled(text)) and joined in self._spelled_words
 
@@ -168,7 +165,6 @@ _MARKS = re.compile(r"\s{0,3}[A-Za-z]{0,3}(?:[>|] ?)+")
 _WRAPPED = 60
 """Characters of a line that a client may have wrapped."""
 _HEAD_LINES = 6
-_OPENING_LINES = 4
 _HEAD_WORDS = 4
 _SHORTEST_QUOTE = 4
 """Lines under a heading: fewer are somebody's words that the writer cites, since our letters are longer."""
@@ -309,12 +305,15 @@ def _typed_into(lines: Sequence[str], sent: _Sent) -> list[str]:
 
 
 def _span_of_ours(lines: Sequence[str], sent: _Sent) -> range:
-    """Return from which to which line our letter is quoted; none where it is another letter of ours."""
+    """Return from which to which line a letter of ours is quoted."""
     marked = (at for at, line in enumerate(lines[:MAX_LINES]) if quotes.PREFIX.match(line))
     bare = {at: _MARKS.sub("", lines[at], count=1) for at in marked}
     known = [at for at, line in bare.items() if sent.known and sent.has_line(line)]
-    is_question = any(map(sent.opens, bare.values()))
-    return range(known[0], known[-1]) if known and is_question else range(0)
+    return range(known[0], known[-1]) if known else range(0)
+
+
+def _head(letter: str) -> list[list[str]]:
+    return [said for line in letter.split("\n") if len(said := _said(line)) >= _HEAD_WORDS][:_HEAD_LINES]
 
 
 def _said(text: str) -> list[str]:

@@ -72,8 +72,8 @@ class Context:
     """The languages whose verbs count besides English, as ISO 639-1 codes."""
     words: tuple[tuple[str, Verb], ...] = ()
     """The operator's own words for the verbs."""
-    request: str = ""
-    """The text of the letter that is answered; empty where it is not known."""
+    letters: tuple[str, ...] = ()
+    """The texts of the letters that may be answered and quoted; none where they are not known."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -199,9 +199,9 @@ def _without_text(mail: Mail) -> Reading:
     return _unclear(Reason.NO_TEXT)
 
 
-def _divided(mail: Mail, text: str, request: str) -> Fresh:
+def _divided(mail: Mail, text: str, letters: Sequence[str]) -> Fresh:
     """Divide the body; a forward is one by its subject, or by its form where the mail is no answer."""
-    divided = fresh.split(text, request)
+    divided = fresh.split(text, letters)
     subject = next(iter(mail.values("subject")), "")
     answers = bool(_REPLY_SUBJECT.match(subject) and mail.values("in-reply-to"))
     forwarded = bool(_FORWARD_SUBJECT.match(subject)) or (divided.forwarded and not answers)
@@ -209,7 +209,7 @@ def _divided(mail: Mail, text: str, request: str) -> Fresh:
 
 
 def _judge(mail: Mail, body: str, context: Context) -> Reading:
-    whole = _divided(mail, body, context.request)
+    whole = _divided(mail, body, context.letters)
     text = _past_greeting(whole, context)
     opening = grammar.opening(text.lines[0], context.vocabulary) if text.lines else _NOTHING
     if automatic.says_absent(whole.lines) and not _is_clean_change(opening):
@@ -322,7 +322,7 @@ def _modify(text: Fresh, rest: str, context: Context, writer: frozenset[str]) ->
     asked = edits.read((beside, *below), context.fields, writer)
     if asked.values and any(edits.names_field(each, context.fields or ()) for each in text.below):
         return replace(_unclear(Reason.BELOW_QUOTE), line=line)
-    if not (asked.values or asked.unknown or asked.problems) and (text.ours or not context.request):
+    if not (asked.values or asked.unknown or asked.problems) and (text.ours or not context.letters):
         drafted = edits.read_draft(text.quote, context.fields or (), context.values)
         asked = replace(asked, values=drafted.values, problems=drafted.problems)
     changeable = ", ".join(each.name for each in context.fields or ()) or "nothing"

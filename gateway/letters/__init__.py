@@ -8,7 +8,7 @@ from gateway.letters.contents import CHANNELS, Edited, edited
 from gateway.letters.stationery import Audience, Letterhead, Posting, Recipient, Row
 from gateway.letters.templates import environment, packaged_templates
 from gateway.letters.wire import octets
-from gateway.letters.writer import Letters
+from gateway.letters.writer import Letters, wording
 
 __all__ = [
     "CHANNELS",
@@ -23,4 +23,5 @@ __all__ = [
     "environment",
     "octets",
     "packaged_templates",
+    "wording",
 ]

@@ -1,7 +1,6 @@
 """Make the mail: headers from the posting, both bodies from the templates."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -15,7 +14,7 @@ from gateway.core.effects import Letter
 from gateway.core.policy import Risk
 from gateway.core.visible import one_line
 from gateway.letters import contents, templates
-from gateway.letters.stationery import Letterhead, Posting, Recipient, Row
+from gateway.letters.stationery import Letterhead, Posting, Row
 from gateway.letters.wire import WIRE
 
 _NO_HANDLE = "a" * 42
@@ -69,24 +68,6 @@ class Letters:
         message.set_boundary(f"=_{sha256(posting.message_id.encode()).hexdigest()[:32]}")
         return message
 
-    def question(self, approval: Approval, to: Recipient, rows: Sequence[Row]) -> str:
-        """Return the text of the letter that asked `to`, as it was; only its handles are none.
-
-        It is what an answer quotes, so it tells what a client has wrapped from what a person typed.
-        """
-        posting = Posting(
-            to=to,
-            message_id="<question@localhost>",
-            # A letter goes out a moment after its question is opened, and words the time that is left.
-            date=approval.opened_at + timedelta(seconds=1),
-            root_id=None,
-            reply_handle=_NO_HANDLE,
-            link_handle=_NO_HANDLE,
-            audience="reviewer",
-        )
-        content = contents.Content(Letter.ASK, approval, posting, tuple(rows), {}, ())
-        return self._templates.render_text(Letter.ASK, contents.context(self._letterhead, content))
-
     def _headers(self, content: contents.Content, subject: str) -> dict[str, Any]:
         head, posting, approval = self._letterhead, content.posting, content.approval
         headers = {
@@ -110,6 +91,15 @@ class Letters:
         if approval and approval.risk is Risk.HIGH and content.letter is Letter.ASK:
             headers["Importance"] = "high"
         return headers
+
+
+def wording(letter: EmailMessage, posting: Posting) -> str:
+    """Return the text that a letter's reader sees, with another handle in the place of each of theirs."""
+    body = letter.get_body(("plain",))
+    text = str(body.get_content()) if body else ""
+    for handle in filter(None, (posting.reply_handle, posting.link_handle)):
+        text = text.replace(handle, _NO_HANDLE)
+    return text
 
 
 def _address(name: str, address: str) -> Address:

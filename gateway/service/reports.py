@@ -175,6 +175,10 @@ class Reports(UseCases):
         elif row.state in {RowState.DONE, RowState.FAILED}:
             self._ledger.hand_over(tx, approval, row.evidence["receipt"], now)
 
+    async def letter_written(self, row: OutboxRow, to: str, text: str) -> None:
+        """Record what a letter says that may be answered; to be done before it is sent."""
+        await self._store.write(lambda tx: tx.keep_letter(row, to, text, self._clock()))
+
     async def letter_done(self, row: OutboxRow, note: str) -> None:
         """Record that a letter was handed to the mail server, or is no longer needed."""
         await self._store.write(lambda tx: tx.move(row, RowState.DONE, self._clock(), note=note))

@@ -165,6 +165,29 @@ class OutboxQueries(Queries):
             if json.loads(row["data"])["letter"] == letter
         ]
 
+    def keep_letter(self, row: OutboxRow, to: str, text: str, now: datetime) -> None:
+        """Keep what a letter says before it is sent; what is tried again may say it in other words."""
+        self._execute(
+            "INSERT INTO letters (row_id, approval_id, recipient, text, written_at)"
+            " VALUES (:row, :approval, :to, :text, :now) ON CONFLICT (row_id) DO UPDATE SET text = :text",
+            {
+                "row": row.id,
+                "approval": row.approval,
+                "to": to,
+                "text": text,
+                "now": rows.dump_time(now),
+            },
+        )
+
+    def texts_to(self, approval: str, recipient: str, limit: int = 20) -> tuple[str, ...]:
+        """List what was written to a person about an approval, newest first."""
+        found = self._execute(
+            "SELECT text FROM letters WHERE approval_id = :approval AND recipient = :to"
+            " ORDER BY written_at DESC, row_id LIMIT :limit",
+            {"approval": approval, "to": recipient, "limit": limit},
+        )
+        return tuple(row["text"] for row in found.fetchall())
+
     def wake_queued(self, now: datetime) -> None:
         """Make every queued row due, for what kept it waiting may have been mended."""
         self._execute(

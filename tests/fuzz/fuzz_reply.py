@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["gateway.core"]):
 from adversary import LANGUAGES
 from mutation import damaged
 from oracle import mail_may_approve
-from test_reply import CONTEXT, MAILS
+from test_reply import CONTEXT, MAILS, REQUEST
 
 SLOWEST_SECONDS, MOST_MEMORY_MB = 2, 300
 TRUST = Trust(server="mx.example.com")
@@ -41,7 +41,7 @@ def read_one(raw: bytes) -> None:
     assert seconds <= SLOWEST_SECONDS, f"{seconds:.1f} s"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MOST_MEMORY_MB * 1024, "memory"
     if reading.said is reply.Said.APPROVE:
-        assert mail_may_approve(raw, languages, CONTEXT.request), reading
+        assert mail_may_approve(raw, languages, REQUEST), reading
 
 
 def mutate(raw: bytes, max_size: int, seed: int) -> bytes:

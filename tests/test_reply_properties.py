@@ -99,6 +99,7 @@ def test_text_outside_the_grammar_never_approves(text: str, languages: tuple[str
         "Cheers,\nCheers,\nBob wrote:",
         "Dana Petrova\nIs this right",
         "Dana Petrova\n- to managers",
+        "Dana Petrova\nAs long as Bob is copied",
         "Dana Petrova\nUse carol@example.com",
         "Dana Petrova\nSent on behalf of Bob",
         "Dana Petrova\n未承認",
@@ -111,6 +112,7 @@ def test_text_outside_the_grammar_never_approves(text: str, languages: tuple[str
         f"date: Monday\n\n{OUTLOOK(REQUEST)}",
         "> old\nThis message is confidential and meant for others\n\nIf it is in error, it is prohibited.",
         "-- \nno",
+        f"> but to Bob alone\n\nOn 3 Mar 2026 at 09:14, A <a@example.com> wrote:\n\n{marked(REQUEST)}",
         f"> HIGH RISK\n> {LINK}{'z' * 42}\nreject",
         f"> HIGH RISK\n> {LINK}zyxw\nwait.",
         f"> HIGH RISK\nreject {LINK}{'z' * 42}",
@@ -302,20 +304,23 @@ def test_what_stands_below_changes_nothing(
     st.sampled_from(["only to Bob", "REJECT", "leave out the second paragraph", "Wait for Carol.", "3000"]),
     st.sampled_from(["> ", ">", "", "> > "]),
     st.booleans(),
+    st.booleans(),
 )
 def test_what_is_typed_into_a_quoted_letter_is_seen(
-    quoted: str, place: float, typed: str, mark: str, apart: bool
+    quoted: str, place: float, typed: str, mark: str, apart: bool, is_outlook: bool
 ) -> None:
     """T21: whichever letter of ours is quoted, a line typed into it leaves an approval above it in doubt.
 
     It may carry a quote's mark, as programs put it on lines that are typed between quoted ones, or none.
     """
-    lines = marked(quoted).split("\n")
-    first = next(at for at, line in enumerate(lines) if len(line.split()) > 4)
+    lines = quoted.split("\n") if is_outlook else marked(quoted).split("\n")
     last = max(at for at, line in enumerate(lines) if len(line.split()) > 4)
-    at = first + 1 + round(place * (last - first - 1))
-    between = [f"{mark}{typed}"] if not apart else ["> ", f"{mark}{typed}", "> "]
-    text = "\n".join(["APPROVE", "", *lines[:at], *between, *lines[at:]])
+    at = round(place * last)
+    new = typed if is_outlook else f"{mark}{typed}"
+    blank = "" if is_outlook else ">"
+    between = [blank, new, blank] if apart else [new]
+    heading = OUTLOOK("") if is_outlook else "On Tue, 3 Mar 2026 at 09:14, Agent <agent@example.com> wrote:\n"
+    text = "\n".join(["APPROVE", "", heading, *lines[:at], *between, *lines[at:]])
     asked = QUESTIONS[1]
     assert read(mail(text), replace(asked, letters=(*asked.letters, *ANSWERS))).said is Said.UNCLEAR
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import takewhile
 
 from gateway.core import grammar, notices, quotes, tokens
 from gateway.core.mail import TooLargeError, plain
@@ -114,7 +115,7 @@ class _Sent:
         if not words:
             numbers = _said(_LINKED.sub(" ", text))
             return not numbers or f" {' '.join(numbers)} " in self._words
-        if f" {joined} " in self._spelled_words:
+        if quoted and f" {joined} " in self._spelled_words:
             return True
         # One word may stand anywhere in our letter: it has to be a line there, or it was typed.
         return words in self._lines if " " not in words else f" {words} " in self._spelled_words
@@ -176,14 +177,14 @@ def _first_quote(lines: Sequence[str], start: int, sent: _Sent) -> tuple[int, _M
         if not text:
             continue
         if quotes.PREFIX.match(text) and not _is_comparison(lines, index, text):
-            return index, _Mark.PREFIX
+            return index, _Mark.HEADING if _heads_unmarked(lines, index, sent) else _Mark.PREFIX
         if sent.begins(lines, index):
             return index, _Mark.COPY
         length = quotes.heading(lines, index, text)
         mark = _mark_below(lines, index + max(length, 1))
         if length and (mark is _Mark.PREFIX or _heads_a_letter(lines, index + length, sent)):
             return index, mark
-        if not length and quotes.is_separator(lines, index, text) and _has_more(lines, index + 1):
+        if not length and quotes.is_separator(lines, index, text) and _has_letter(lines, index + 1):
             return index, mark
     return len(lines), None
 
@@ -192,6 +193,13 @@ def _is_comparison(lines: Sequence[str], index: int, text: str) -> bool:
     """Whether `>500` was typed as it is meant: alone, without a blank behind the sign."""
     below = lines[index + 1] if index + 1 < len(lines) else ""
     return text[1:2] not in {"", " ", ">"} and not quotes.PREFIX.match(below)
+
+
+def _heads_unmarked(lines: Sequence[str], index: int, sent: _Sent) -> bool:
+    """Whether only header lines are marked, and the letter below them is not, as Hotmail wrote it."""
+    block = list(takewhile(quotes.PREFIX.match, lines[index : index + MAX_LINES]))
+    bare = [_MARKS.sub("", line, count=1) for line in block]
+    return quotes.heads_all(bare) and _heads_a_letter(lines, index + len(block), sent)
 
 
 def _heads_a_letter(lines: Sequence[str], index: int, sent: _Sent) -> bool:
@@ -212,7 +220,8 @@ def _heads_a_letter(lines: Sequence[str], index: int, sent: _Sent) -> bool:
     return filled >= _SHORTEST_QUOTE and not sent.known
 
 
-def _has_more(lines: Sequence[str], index: int) -> bool:
+def _has_letter(lines: Sequence[str], index: int) -> bool:
+    """Whether what stands below a separator is long enough for a letter."""
     filled = sum(1 for line in lines[index : index + MAX_LINES] if line.strip())
     return filled >= _SHORTEST_QUOTE
 
@@ -252,7 +261,8 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
         return _typed_into(lines, sent)
     if mark is None:
         return []
-    ours = _span_of_ours(lines, sent)
+    ours = _lines_of_ours(lines, sent)
+    cited = _heading_below_marks(lines[: ours.start])
     below: list[str] = []
     quoted = ""
     index = 0
@@ -269,7 +279,7 @@ def _beneath(lines: Sequence[str], mark: _Mark | None, sent: _Sent) -> list[str]
             length = int(not index)
         if marked:
             bare = _MARKS.sub("", text, count=1)
-            if index in ours and not sent.knows(quoted, bare):
+            if (index in ours or index < cited) and not sent.knows(quoted, bare):
                 below.append(bare)
             quoted = f"{quoted} {bare}"[-LOOKED_AT:] if quoted and not sent.has_line(bare) else bare
         elif text and (sent.goes_on(quoted, text) if quoted else sent.links_to(text) and " " not in text):
@@ -289,12 +299,13 @@ def _typed_into(lines: Sequence[str], sent: _Sent) -> list[str]:
     """Return what stands in and below our letter, where it is quoted without marks, and is not of it."""
     if not sent.known:
         return []
-    letter = quotes.without_headers(lines[:MAX_LINES])
-    first = next((at for at, line in enumerate(letter) if sent.has_line(line)), len(letter))
+    known = next((at for at, line in enumerate(lines[:MAX_LINES]) if sent.has_line(line)), len(lines))
+    is_whole = known < len(lines) and sent.heads(lines[known])
+    start = quotes.past_headings(lines[:known]) if is_whole else known
+    letter = quotes.without_headers(lines[start:MAX_LINES])
     below: list[str] = []
     quoted = ""
-    for at in range(first, len(letter)):
-        line = letter[at]
+    for at, line in enumerate(letter):
         text = seen(line)
         if text and notices.ends_text(letter, at):
             break
@@ -304,12 +315,31 @@ def _typed_into(lines: Sequence[str], sent: _Sent) -> list[str]:
     return below
 
 
-def _span_of_ours(lines: Sequence[str], sent: _Sent) -> range:
-    """Return from which to which line a letter of ours is quoted."""
+def _heading_below_marks(lines: Sequence[str]) -> int:
+    """Return where our letter's heading stands, for marked lines above it were put there by a person."""
+    bare = ((at, seen(line)) for at, line in enumerate(lines) if line.strip())
+    unmarked = (at for at, text in bare if not quotes.PREFIX.match(text) and quotes.heading(lines, at, text))
+    return next(unmarked, 0)
+
+
+def _lines_of_ours(lines: Sequence[str], sent: _Sent) -> range:
+    """Return between which marked lines nothing but a letter of ours should stand."""
     marked = (at for at, line in enumerate(lines[:MAX_LINES]) if quotes.PREFIX.match(line))
     bare = {at: _MARKS.sub("", lines[at], count=1) for at in marked}
     known = [at for at, line in bare.items() if sent.known and sent.has_line(line)]
-    return range(known[0], known[-1]) if known else range(0)
+    if not known:
+        return range(0)
+    depth = _depth(lines[known[0]])
+    start = known[0]
+    while sent.heads(bare[known[0]]) and start - 1 in bare and _depth(lines[start - 1]) >= depth:
+        start -= 1
+    above = [bare[at] for at in range(start, known[0])]
+    return range(start + quotes.past_headings(above), known[-1])
+
+
+def _depth(line: str) -> int:
+    match = _MARKS.match(line)
+    return match[0].count(">") if match else 0
 
 
 def _head(letter: str) -> list[list[str]]:

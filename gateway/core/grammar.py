@@ -113,7 +113,8 @@ def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH) -> bool:
 
 def has_condition(line: str) -> bool:
     """Whether the line sets a condition or a limit, whatever else it may be."""
-    return not CONDITIONS.isdisjoint(words(_FIXED.sub(" ", line)))
+    said = words(_FIXED.sub(" ", line))
+    return not CONDITIONS.isdisjoint(said) or _CONDITIONAL.search(" ".join(said)) is not None
 
 
 def words(line: str) -> list[str]:
@@ -243,6 +244,9 @@ _CALLING = re.compile(
 _GREETING = re.compile(r"[^\W\d_][^\d?:;@|>]{0,60}?[,.!\u3001\u3002\uff0c]?")
 _TO_ANYBODY = "to whom it may concern"
 _LONGEST_NAME = 3
+_CONDITIONAL = re.compile(
+    r"\b(?:(?:as|so) (?:long|soon|far) as|in (?:that )?case|on (?:the )?condition|given that)\b"
+)
 # Titles that hold a word of a condition.
 _FIXED = re.compile(
     r"\b(?:after[ -]?sales|subject[ -]matter|first[ -](?:aid|line)|first name)\b", re.IGNORECASE

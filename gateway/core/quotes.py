@@ -6,6 +6,7 @@ together, a ruled line with the word for message.
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from gateway.core import notices
 from gateway.core.seen import seen
@@ -50,10 +51,31 @@ def is_forward(text: str) -> bool:
     return _FORWARD.search(text) is not None
 
 
+def heads_all(lines: Sequence[str]) -> bool:
+    """Whether all of these lines are a block of header lines, without the letter that it heads."""
+    labelled = all(_LABELLED.fullmatch(seen(line)) for line in lines)
+    return labelled and any(is_header_block(lines, at) for at in range(min(len(lines), _HEADER_WINDOW)))
+
+
+def past_headings(lines: Sequence[str]) -> int:
+    """Return the line below the last heading of these lines, under which a quote stands; 0 without one."""
+    end = at = 0
+    while at < len(lines):
+        text = seen(lines[at])
+        length = _attribution(lines, at) or int(_may_head(text) or _SEPARATOR.fullmatch(text) is not None)
+        if is_header_block(lines, at):
+            length = sum(1 for _ in takewhile(str.strip, lines[at:]))
+        at += length or 1
+        end = at if length else end
+    return end
+
+
 def without_headers(lines: Sequence[str]) -> list[str]:
     """Leave out the header lines of quoted mails, each block down to the empty line below it."""
     kept: list[str] = []
-    inside = False
+    # The first block may begin with any of its lines; further down only a sender or a date is certain.
+    first = list(takewhile(str.strip, lines))
+    inside = heads_all(first)
     for index, line in enumerate(lines):
         inside = bool(line.strip()) and (inside or is_header_block(lines, index))
         if not inside:
@@ -112,7 +134,7 @@ _DATE = re.compile(
 )
 # As machines write it (RFC 5322, 3.3); a date that a person types is none.
 _STAMPED = re.compile(r"Date: \w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}")
-_DATED_INSIDE = re.compile(rf"@.*{_DATE.pattern}.*\d{{4}}", re.IGNORECASE)
+_DATED_INSIDE = re.compile(rf"@.*{_DATE.pattern}.*(?:\d{{4}}|\d\d:\d\d)", re.IGNORECASE)
 _TO = re.compile(r"To: .*[^\s<>]@[^\s<>]", re.IGNORECASE)
 _PRECISE = re.compile(r"\b(?:19|20)\d\d\b.*\d[:.h]\d\d|\d[:.h]\d\d.*\b(?:19|20)\d\d\b|\d{4}年")
 _HEADER_WINDOW = 6
@@ -148,13 +170,15 @@ _BEGIN_FORWARD = re.compile(
     re.IGNORECASE,
 )
 _RULED = re.compile(r"[-_=]{2,}")
+_TAIL = re.compile(r"<[^<>\s]{1,100}@[^<>\s]{1,100}>:?|wrote:")
+_LABELLED = re.compile(r"[^\W\d_][^:\uff1a]{0,20}[:\uff1a].*|")
 
 
 def _attribution(lines: Sequence[str], index: int) -> int:
     """Return how many lines the attribution that begins here takes; 0 where none begins."""
     joined = seen(lines[index])
     if _is_attribution(joined) or _is_dated_name(joined):
-        return 1
+        return 1 + _tail(lines, index + 1)
     if not _BEGINS.match(joined):
         return 0
     for extra in range(1, _ATTRIBUTION_LINES):
@@ -168,6 +192,12 @@ def _attribution(lines: Sequence[str], index: int) -> int:
     return 0
 
 
+def _tail(lines: Sequence[str], index: int) -> int:
+    """Count the lines below an attribution that only say its end again: an address, `wrote:`."""
+    below = (seen(line) for line in lines[index : index + _ATTRIBUTION_LINES])
+    return sum(1 for _ in takewhile(_TAIL.fullmatch, below))
+
+
 def _is_dated_name(text: str) -> bool:
     return _DATED_NAME.match(text) is not None and not _CONDITION.search(text)
 
@@ -179,12 +209,16 @@ def _is_attribution(text: str) -> bool:
 
 def _is_heading_of_quote(lines: Sequence[str], index: int, text: str) -> bool:
     """Whether a line that is no whole attribution still heads the marked lines right below it."""
-    headings = (_WROTE_RULED, _NAMED_WRITER, _SENT)
-    heads = _WROTE.search(text) or _DATED_SENDER.match(text) or any(each.fullmatch(text) for each in headings)
-    if not heads or _CONDITION.search(text):
+    if not _may_head(text):
         return False
     following = next((seen(lines[n]) for n in range(index + 1, len(lines)) if lines[n].strip()), "")
     return PREFIX.match(following) is not None
+
+
+def _may_head(text: str) -> bool:
+    headings = (_WROTE_RULED, _NAMED_WRITER, _SENT)
+    heads = _WROTE.search(text) or _DATED_SENDER.match(text) or any(each.fullmatch(text) for each in headings)
+    return bool(heads) and not _CONDITION.search(text)
 
 
 def is_header_block(lines: Sequence[str], index: int) -> bool:

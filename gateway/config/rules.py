@@ -27,6 +27,7 @@ from gateway.config.tables import (
 )
 from gateway.core.policy import Decider, Risk
 from gateway.core.transport import Security, may_send_password
+from gateway.core.vocabulary import DENIALS, Verb, meanings
 
 _SECRET_LENGTH = 32
 _ROOM = 64 - len("+") - 42
@@ -93,6 +94,18 @@ def _authserv(mail: Mail) -> Iterator[Problem]:
             " Authentication-Results; without any such header set sender_auth = 'address'"
         )
         yield Problem("mail.authserv_id", "is missing", hint)
+
+
+def _words(mail: Mail) -> Iterator[Problem]:
+    taken: dict[str, Verb] = {}
+    for verb in (Verb.APPROVE, Verb.REJECT, Verb.MODIFY):
+        for position, word in enumerate(getattr(mail.words, verb)):
+            key, said = f"mail.words.{verb}[{position}]", word.strip().casefold()
+            others = (meanings(said) | {taken.setdefault(said, verb)}) - {verb}
+            if others:
+                yield Problem(key, f"'{word}' means {min(others).upper()} already")
+            elif verb is Verb.APPROVE and said in DENIALS:
+                yield Problem(key, f"'{word}' denies, it cannot approve")
 
 
 def _signing_keys(keys: Sequence[SigningKey]) -> Iterator[Problem]:
@@ -207,6 +220,7 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _folders,
     _reply_address,
     _authserv,
+    _words,
     _signing_keys,
     _tokens,
     _token_reviewers,

@@ -278,5 +278,11 @@ def vocabulary(languages: tuple[str, ...], extra: tuple[tuple[str, Verb], ...] =
     )
 
 
+def meanings(word: str) -> frozenset[Verb]:
+    """Say what a word decides in any of the languages."""
+    verbs = (verb for forms in _OPENINGS.values() for verb, text in forms.items() if word in text.split())
+    return frozenset(verbs)
+
+
 ENGLISH = vocabulary(())
 """What is read without knowing who answers."""

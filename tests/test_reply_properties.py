@@ -363,14 +363,17 @@ def test_carriage_changes_nothing(pair: tuple[int, Path, Path]) -> None:
 @pytest.mark.sweep
 @pytest.mark.timeout(600)
 def test_cut_off_mail_never_approves_more(capsys: pytest.CaptureFixture[str]) -> None:
-    """T72: every golden mail, cut off behind every 64th octet, is read as what is left of it."""
+    """T72: a golden mail, cut off behind every 64th octet, approves where it did whole, or says so itself."""
     count = 0
     for path in MAILS:
         raw, languages = path.read_bytes(), _languages(path)
+        context = replace(CONTEXT, languages=languages)
+        approves = read(raw, context).said is Said.APPROVE
         for end in range(0, len(raw), 64):
-            reading = read(raw[:end], replace(CONTEXT, languages=languages))
+            reading = read(raw[:end], context)
             count += 1
-            assert reading.said is not Said.APPROVE or mail_may_approve(raw[:end], languages, REQUEST)
+            if reading.said is Said.APPROVE and not approves:
+                assert mail_may_approve(raw[:end], languages, REQUEST), f"{path.name} up to {end}"
     with capsys.disabled():
         sys.stdout.write(f"\n{count} cut-off mails read\n")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gateway import agent, claims, explain, mailbox, mailer, web
 from gateway.actions import Actions
+from gateway.actions.attachments import Attachments
 from gateway.actions.perform import Performer
 from gateway.actions.perform.send_email import EmailSender
 from gateway.actions.send_email import NAME as SEND_EMAIL
@@ -137,7 +138,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                 yield Parts(
                     service=service,
                     store=store,
-                    outbox=_outbox(common, store, service, graphs, post, _performers(post)),
+                    outbox=_outbox(common, store, service, graphs, post, _performers(config, post)),
                     mailbox=box,
                     app=_app(config, store, service, common, lambda: _health(box)),
                     socket=sock,
@@ -415,13 +416,21 @@ def _actions(config: Config) -> Actions:
         internal_domains=frozenset(limits.internal_domains),
         internal_risk=limits.internal_risk,
         max_recipients=limits.max_recipients,
+        attachments=_attachments(config),
     )
     return Actions({SEND_EMAIL: send_email})
 
 
-def _performers(post: PostOffice) -> Mapping[str, Performer]:
+def _attachments(config: Config) -> Attachments | None:
+    limits = config.actions.send_email
+    if limits.attachments is None:
+        return None
+    return Attachments(limits.attachments, limits.max_attachments, limits.max_attachment_bytes)
+
+
+def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
     """Build what does each kind of action, for the outbox alone."""
-    return {SEND_EMAIL: EmailSender(post.mailer)}
+    return {SEND_EMAIL: EmailSender(post.mailer, _attachments(config))}
 
 
 def _planner(config: Config) -> agent.Planner:

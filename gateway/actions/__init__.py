@@ -98,7 +98,8 @@ class Actions:
             digest=core.digest(action),
             summary=kind.summary(action),
             note=note,
-            editable=tuple(kind.editable),
+            # A field that this action does not have is none that it could be given.
+            editable=tuple(field for field in kind.editable if field.name in action.parameters),
         )
 
 

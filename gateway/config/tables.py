@@ -302,6 +302,16 @@ class SendEmail(Table):
     max_recipients: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         20, description="Most recipients that one mail may have."
     )
+    attachments: Location | None = Field(
+        None,
+        description="Directory of the files that may go along; without it no mail has attachments.",
+    )
+    max_attachments: Annotated[Whole, Field(ge=1, le=100)] = Field(
+        10, description="Most files that one mail may have."
+    )
+    max_attachment_bytes: Annotated[Whole, Field(ge=1, le=50 * 1024 * 1024)] = Field(
+        10 * 1024 * 1024, description="Most bytes that all files of one mail may have together."
+    )
 
 
 class Actions(Table):

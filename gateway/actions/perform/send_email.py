@@ -1,8 +1,12 @@
 """Hand an approved email to the mail server."""
 
+import asyncio
+from collections.abc import Sequence
 from functools import partial
 
+from gateway.actions.attachments import Attachments
 from gateway.actions.perform.attempt import Attempt
+from gateway.actions.refusal import ActionRefusedError
 from gateway.actions.send_email import build, recipients
 from gateway.core.action import Action
 from gateway.core.execution import Receipt, ReceiptStatus
@@ -12,10 +16,11 @@ _LOOK = "Look in the Sent folder or the mail server's log"
 
 
 class EmailSender:
-    """Sends what `SendEmail` has prepared."""
+    """Sends what `SendEmail` has prepared, with the files that were looked at then."""
 
-    def __init__(self, mailer: Mailer) -> None:
+    def __init__(self, mailer: Mailer, attachments: Attachments | None = None) -> None:
         self._mailer = mailer
+        self._attachments = attachments
 
     async def perform(self, action: Action, attempt: Attempt) -> Receipt:
         """Send the mail; the point of no return lies between the last accepted recipient and the first octet.
@@ -25,7 +30,7 @@ class EmailSender:
         evidence = {"message_id": attempt.message_id}
         begin = partial(attempt.point_of_no_return, {**evidence, "look": _LOOK})
         to = recipients(action)
-        octets = build(action, attempt.message_id, attempt.date)
+        octets = build(action, attempt.message_id, attempt.date, await self._files(action))
         detail = {**evidence, "recipients": list(to)}
         try:
             answer = await self._mailer.send(
@@ -34,3 +39,11 @@ class EmailSender:
         except PermanentError as error:
             return Receipt(ReceiptStatus.FAILED, f"not sent: {error}", detail | {"answer": str(error)})
         return Receipt(ReceiptStatus.DONE, f"Email sent to {', '.join(to)}", detail | {"answer": answer})
+
+    async def _files(self, action: Action) -> Sequence[bytes]:
+        approved = action.parameters.get("attachments", ())
+        if not approved:
+            return ()
+        if self._attachments is None:
+            raise ActionRefusedError("attachments are no longer allowed here, so nothing was sent")
+        return await asyncio.to_thread(self._attachments.fetch, approved)

@@ -288,7 +288,8 @@ def _bare(host: str) -> str:
 _NAMED = re.compile(r"(?:^|[\s(<\[\"'])(?:https?://)?((?:[\w-]+\.)+[a-z]{2,24})(?=$|[\s/:?#)>\]\"'.,])")
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "cid"})
 _WHITE = re.compile(r"[ \t\r\n]+")
-_BLANKS = re.compile(r"[ \t]+")
+# Wide blanks in a row would push what follows out of sight.
+_BLANKS = re.compile(r"\t|[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]{2,}")
 _STYLING = frozenset(
     {"style", "class", "id", "hidden", "color", "bgcolor", "background", "size", "face", "dir"}
 )

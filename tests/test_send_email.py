@@ -1,6 +1,7 @@
 """Sending an email: what people saw is what goes over the wire, and hostile text stays text."""
 
 import email
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +21,8 @@ from gateway.actions.send_email import NAME, SendEmail, build, recipients
 from gateway.core.action import Action
 from gateway.core.payload import Proposal
 from gateway.core.policy import Risk
+from running import ALICE, BOB, HIGH, PEOPLE, TEAM, running
+from servers.post import Post
 
 KIND = SendEmail(
     sender="approvals@example.com",
@@ -419,3 +422,50 @@ async def test_an_edit_is_checked_like_a_new_proposal() -> None:
     assert edited.digest != item.digest
     with pytest.raises(ActionRefusedError):
         await actions.edit(item, {"subject": "a\nBcc: x@attack.example"})
+
+
+# --- through the running gateway --------------------------------------------------------------------------
+
+
+def proposal(**changes: Any) -> dict[str, Any]:
+    parameters = GOOD | {"body": "", "html": HTML, "bcc": [BOB], "attachments": ["report.pdf"]} | changes
+    action = {"action_type": NAME, "description": "", "parameters": parameters, "risk_level": "high"}
+    return {"input": {"proposed_action": action}}
+
+
+async def test_html_files_and_hidden_recipients_end_to_end(tmp_path: Path) -> None:
+    """T16, T18, T56: what Alice saw in the question is what the team and the hidden recipient get."""
+    (tmp_path / "outgoing").mkdir()
+    (tmp_path / "outgoing" / "report.pdf").write_bytes(b"%PDF-1.7")
+    policy = f'{HIGH}\n[actions.send_email]\nattachments = "outgoing"\n'
+    async with Post(*PEOPLE) as post, running(tmp_path, post, policy) as gateway:
+        thread = await gateway.ask(**proposal())
+        asked = await gateway.letter("ask", ALICE)
+        for fact in ("https://evil.example/pay", "NAMES ANOTHER HOST", "report.pdf, 8 bytes"):
+            assert fact in asked.text
+        assert re.search(rf"Bcc: +{BOB}\n", asked.text)
+        await gateway.reply(asked, "APPROVE")
+        await gateway.letter("outcome", ALICE)
+        assert (await gateway.ended(thread))["result"] == f"Email sent to {TEAM}, {BOB}"
+        (got,) = gateway.emails
+        (hidden,) = gateway.letters("", BOB)
+        assert got.delivered.octets == hidden.octets
+        assert BOB.encode() not in hidden.octets
+        (part,) = got.message.iter_attachments()
+        assert (part.get_filename(), part.get_payload(decode=True)) == ("report.pdf", b"%PDF-1.7")
+
+
+async def test_a_file_changed_after_the_approval_keeps_the_mail_back(tmp_path: Path) -> None:
+    """T58: nothing is sent, and the requester is told why."""
+    report = tmp_path / "outgoing" / "report.pdf"
+    report.parent.mkdir()
+    report.write_bytes(b"%PDF-1.7")
+    policy = f'{HIGH}\n[actions.send_email]\nattachments = "outgoing"\n'
+    async with Post(*PEOPLE) as post, running(tmp_path, post, policy) as gateway:
+        thread = await gateway.ask(**proposal())
+        asked = await gateway.letter("ask", ALICE)
+        report.write_bytes(b"%PDF-6.6")
+        await gateway.reply(asked, "APPROVE")
+        await gateway.letter("outcome", ALICE)
+        assert "no longer the file that was approved" in (await gateway.ended(thread))["error"]
+        assert not gateway.emails

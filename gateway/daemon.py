@@ -16,6 +16,8 @@ from pathlib import Path
 
 from gateway import agent, claims, explain, mailbox, mailer, web
 from gateway.actions import Actions
+from gateway.actions.perform import Performer
+from gateway.actions.perform.send_email import EmailSender
 from gateway.actions.send_email import NAME as SEND_EMAIL
 from gateway.actions.send_email import SendEmail
 from gateway.config import Config, policy
@@ -135,7 +137,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                 yield Parts(
                     service=service,
                     store=store,
-                    outbox=_outbox(common, store, service, graphs, post),
+                    outbox=_outbox(common, store, service, graphs, post, _performers(post)),
                     mailbox=box,
                     app=_app(config, store, service, common, lambda: _health(box)),
                     socket=sock,
@@ -243,7 +245,12 @@ def _note_released(asked: Sequence[InboundRow], found: Collection[str], tx: Tran
 
 
 def _outbox(
-    common: _Common, store: SqliteStore, service: Service, graphs: Graphs, post: PostOffice
+    common: _Common,
+    store: SqliteStore,
+    service: Service,
+    graphs: Graphs,
+    post: PostOffice,
+    performers: Mapping[str, Performer],
 ) -> Outbox:
     return Outbox(
         store=store,
@@ -251,6 +258,7 @@ def _outbox(
         graphs=graphs,
         post=post,
         actions=common.actions,
+        performers=performers,
         signatory=common.signatory,
         policy=common.policy,
         owner=f"{socket.gethostname()}/{os.getpid()}",
@@ -409,6 +417,11 @@ def _actions(config: Config) -> Actions:
         max_recipients=limits.max_recipients,
     )
     return Actions({SEND_EMAIL: send_email})
+
+
+def _performers(post: PostOffice) -> Mapping[str, Performer]:
+    """Build what does each kind of action, for the outbox alone."""
+    return {SEND_EMAIL: EmailSender(post.mailer)}
 
 
 def _planner(config: Config) -> agent.Planner:

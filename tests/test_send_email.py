@@ -193,7 +193,7 @@ async def test_the_graver_assessment_counts() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "problem"),
-    [("write_file", "not available in this version"), ("launch_rocket", "is not known")],
+    [("write_file", r"needs a table \[actions.write_file\]"), ("launch_rocket", "is not known")],
 )
 async def test_other_actions_are_refused_by_name(kind: str, problem: str) -> None:
     """What this gateway cannot do is said clearly, and nobody is asked about it."""

@@ -91,7 +91,7 @@ async def test_an_action_that_cannot_be_done_is_refused_before_anybody_is_asked(
     await office.stops(thread, Pending("i", question(PROPOSED | {"action_type": "write_file"})))
     (resume,) = await resumes(office)
     assert resume.value["decision"] == "rejected"
-    assert "not available in this version" in resume.value["feedback"]
+    assert "needs a table [actions.write_file]" in resume.value["feedback"]
     assert not await office.letters(Letter.ASK)
 
 

@@ -1,7 +1,7 @@
 """Send an email: exactly the recipients, headers and body that people saw."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -12,11 +12,9 @@ from typing import Any
 from gateway.actions.refusal import ActionRefusedError
 from gateway.core.action import Action, Field, FieldType
 from gateway.core.address import is_public_address
-from gateway.core.execution import Receipt, ReceiptStatus
 from gateway.core.headers import RememberingRegistry
 from gateway.core.policy import Risk
 from gateway.letters import Row
-from gateway.mailer import Mailer, PermanentError
 
 NAME = "send_email"
 _AUTHORED = ("to", "cc", "subject", "body")
@@ -30,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendEmail:
-    """Prepares and performs emails under one installation's settings.
+    """Prepares emails under one installation's settings.
 
     `sender` is From, `envelope_sender` gets the bounces; mail that stays within `internal_domains` has
     `internal_risk`, any other is high.
@@ -129,29 +127,6 @@ def build(action: Action, message_id: str, date: datetime) -> bytes:
     octets = message.as_bytes()
     _compare(action, octets)
     return octets
-
-
-async def perform(
-    action: Action,
-    mailer: Mailer,
-    message_id: str,
-    date: datetime,
-    before_data: Callable[[], Awaitable[None]],
-) -> Receipt:
-    """Send the mail; `before_data` is awaited at the point of no return.
-
-    A refusal that will not change is a failed receipt. Other errors of the mailer pass through: temporary
-    ones may be tried again, doubt is a person's to resolve.
-    """
-    evidence = {"message_id": message_id, "recipients": list(recipients(action))}
-    octets = build(action, message_id, date)
-    sender = action.parameters["envelope_from"]
-    try:
-        answer = await mailer.send(sender, recipients(action), octets, before_data=before_data)
-    except PermanentError as error:
-        return Receipt(ReceiptStatus.FAILED, f"not sent: {error}", evidence | {"answer": str(error)})
-    summary = f"Email sent to {', '.join(recipients(action))}"
-    return Receipt(ReceiptStatus.DONE, summary, evidence | {"answer": answer})
 
 
 def _headers(action: Action) -> list[tuple[str, str]]:

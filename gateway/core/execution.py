@@ -61,6 +61,18 @@ class Receipt:
     detail: Mapping[str, Any]
 
 
+class NothingDoneError(Exception):
+    """The outside world has done nothing; it may be tried again later."""
+
+
+class MisconfiguredError(NothingDoneError):
+    """The outside world has done nothing, and will not before an operator changes something."""
+
+
+class InDoubtError(Exception):
+    """The outside world was told and fell silent; it is never told again unasked."""
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadStarted:
     """Somebody asked an agent for something."""

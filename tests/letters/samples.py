@@ -168,7 +168,7 @@ SAMPLES: Mapping[str, Sample] = {
         voted(Verdict.APPROVE),
         posting(5, to=ALICE, **TOLD),
         rows(),
-        {"result": "sent", "answer": "250 2.0.0 Ok: queued as 4F1", "message_id": "<5d2f@example.com>"},
+        {"result": "done", "answer": "250 2.0.0 Ok: queued as 4F1", "message_id": "<5d2f@example.com>"},
     ),
     "outcome-in-doubt": Sample(
         Letter.OUTCOME,

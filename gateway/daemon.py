@@ -15,11 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from gateway import agent, claims, explain, mailbox, mailer, web
-from gateway.actions import Actions
+from gateway.actions import ActionKind, Actions
 from gateway.actions.perform import Performer
 from gateway.actions.perform.send_email import EmailSender
+from gateway.actions.perform.write_file import FileWriter
 from gateway.actions.send_email import NAME as SEND_EMAIL
 from gateway.actions.send_email import SendEmail
+from gateway.actions.write_file import NAME as WRITE_FILE
+from gateway.actions.write_file import WriteFile
 from gateway.config import Config, policy
 from gateway.core import tokens
 from gateway.core.authentication import Form, Trust
@@ -137,7 +140,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                 yield Parts(
                     service=service,
                     store=store,
-                    outbox=_outbox(common, store, service, graphs, post, _performers(post)),
+                    outbox=_outbox(common, store, service, graphs, post, _performers(config, post)),
                     mailbox=box,
                     app=_app(config, store, service, common, lambda: _health(box)),
                     socket=sock,
@@ -416,12 +419,20 @@ def _actions(config: Config) -> Actions:
         internal_risk=limits.internal_risk,
         max_recipients=limits.max_recipients,
     )
-    return Actions({SEND_EMAIL: send_email})
+    kinds: dict[str, ActionKind] = {SEND_EMAIL: send_email}
+    if files := config.actions.write_file:
+        kinds[WRITE_FILE] = WriteFile(
+            root=files.root, max_bytes=files.max_bytes, mode=int(files.mode, 8), dotfiles=files.dotfiles
+        )
+    return Actions(kinds)
 
 
-def _performers(post: PostOffice) -> Mapping[str, Performer]:
+def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
     """Build what does each kind of action, for the outbox alone."""
-    return {SEND_EMAIL: EmailSender(post.mailer)}
+    performers: dict[str, Performer] = {SEND_EMAIL: EmailSender(post.mailer)}
+    if files := config.actions.write_file:
+        performers[WRITE_FILE] = FileWriter(files.root, dotfiles=files.dotfiles)
+    return performers
 
 
 def _planner(config: Config) -> agent.Planner:

@@ -15,12 +15,15 @@ from functools import partial
 from pathlib import Path
 
 from gateway import agent, claims, explain, mailbox, mailer, web
-from gateway.actions import Actions
+from gateway.actions import ActionKind, Actions
 from gateway.actions.attachments import Attachments
 from gateway.actions.perform import Performer
 from gateway.actions.perform.send_email import EmailSender
+from gateway.actions.perform.write_file import FileWriter
 from gateway.actions.send_email import NAME as SEND_EMAIL
 from gateway.actions.send_email import SendEmail
+from gateway.actions.write_file import NAME as WRITE_FILE
+from gateway.actions.write_file import WriteFile
 from gateway.config import Config, policy
 from gateway.core import tokens
 from gateway.core.authentication import Form, Trust
@@ -418,7 +421,20 @@ def _actions(config: Config) -> Actions:
         max_recipients=limits.max_recipients,
         attachments=_attachments(config),
     )
-    return Actions({SEND_EMAIL: send_email})
+    kinds: dict[str, ActionKind] = {SEND_EMAIL: send_email}
+    if files := config.actions.write_file:
+        kinds[WRITE_FILE] = WriteFile(
+            root=files.root, max_bytes=files.max_bytes, mode=int(files.mode, 8), dotfiles=files.dotfiles
+        )
+    return Actions(kinds)
+
+
+def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
+    """Build what does each kind of action, for the outbox alone."""
+    performers: dict[str, Performer] = {SEND_EMAIL: EmailSender(post.mailer, _attachments(config))}
+    if files := config.actions.write_file:
+        performers[WRITE_FILE] = FileWriter(files.root, dotfiles=files.dotfiles)
+    return performers
 
 
 def _attachments(config: Config) -> Attachments | None:
@@ -426,11 +442,6 @@ def _attachments(config: Config) -> Attachments | None:
     if limits.attachments is None:
         return None
     return Attachments(limits.attachments, limits.max_attachments, limits.max_attachment_bytes)
-
-
-def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
-    """Build what does each kind of action, for the outbox alone."""
-    return {SEND_EMAIL: EmailSender(post.mailer, _attachments(config))}
 
 
 def _planner(config: Config) -> agent.Planner:

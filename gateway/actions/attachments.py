@@ -2,14 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from unicodedata import is_normalized
 
+from gateway.actions import rooted
 from gateway.actions.refusal import ActionRefusedError
 from gateway.core import filetypes
 from gateway.core.visible import hidden
@@ -18,7 +18,8 @@ _LONGEST_NAME = 100
 _LONGEST_OCTETS = 200
 _DEEPEST = 20
 _BAD_IN_NAMES = frozenset('/\\:*?"<>|;')
-_STEP = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+# Without O_NONBLOCK, opening a pipe would wait for its writer.
+_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Attachments:
             left = self.largest - sum(map(len, contents))
             try:
                 octets = _read_below(self.root, _checked(path), left + 1)
-            except (OSError, ValueError) as error:
+            except (OSError, ActionRefusedError) as error:
                 why = getattr(error, "strerror", None) or error
                 raise ActionRefusedError(f"attachments: {path!r} cannot be read: {why}") from error
             if len(octets) > left:
@@ -104,27 +105,9 @@ def _is_plain(name: str) -> bool:
 
 def _read_below(root: Path, parts: tuple[str, ...], most: int) -> bytes:
     """Read at most `most` octets of a regular file; no step on the way to it may be a symbolic link."""
-    with _opened(root, parts) as descriptor:
+    with rooted.folder_of(root, parts) as folder:
+        descriptor = os.open(parts[-1], _FILE, dir_fd=folder)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("it is no regular file")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            return file.read(most)
-
-
-@contextmanager
-def _opened(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
-    descriptor = os.open(root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        for part in parts[:-1]:
-            descriptor = _step(descriptor, part, os.O_DIRECTORY)
-        # A pipe would wait for its writer.
-        descriptor = _step(descriptor, parts[-1], os.O_NONBLOCK)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _step(directory: int, name: str, flag: int) -> int:
-    following = os.open(name, _STEP | flag, dir_fd=directory)
-    os.close(directory)
-    return following
+            raise ActionRefusedError("it is no regular file")
+        return file.read(most)

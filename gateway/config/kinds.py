@@ -48,6 +48,14 @@ def _line(text: str) -> str:
     return text
 
 
+def _file_mode(text: str) -> str:
+    if not re.fullmatch(r"0?[67][0-7]{2}", text):
+        raise ValueError(
+            f"must be octal digits that let the owner read and write, such as '0640', not {text!r}"
+        )
+    return text.zfill(4)
+
+
 def _host(text: str) -> str:
     if not _HOST.fullmatch(text):
         raise ValueError(f"must be the name or the IP address of a host, not {text!r}")
@@ -156,6 +164,7 @@ def _store_url(text: str, info: ValidationInfo) -> str:
 
 
 Line = Annotated[str, AfterValidator(_line)]
+FileMode = Annotated[str, AfterValidator(_file_mode)]
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Whole = Annotated[int, Field(strict=True)]

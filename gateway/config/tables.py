@@ -15,6 +15,7 @@ from gateway.config.kinds import (
     ApiUrl,
     Domain,
     Duration,
+    FileMode,
     Host,
     Line,
     Location,
@@ -314,10 +315,28 @@ class SendEmail(Table):
     )
 
 
+class WriteFile(Table):
+    """Where files may be written for the agent; without this table, none are."""
+
+    root: Location = Field(
+        description="Directory that they lie in; its folders must be there, and no link is followed.",
+        examples=["files"],
+    )
+    max_bytes: Annotated[Whole, Field(ge=1, le=10_000_000)] = Field(
+        50_000,
+        description="Largest content, in bytes; of more than 50000, people see only the beginning and end.",
+    )
+    mode: FileMode = Field("0600", description="Rights that each written file gets, in octal digits.")
+    dotfiles: Switch = Field(
+        default=False, description="Whether files and folders may be named that begin with a dot."
+    )
+
+
 class Actions(Table):
     """What can be done for an agent, and within which limits."""
 
     send_email: SendEmail = Field(default_factory=SendEmail)
+    write_file: WriteFile | None = None
 
 
 class File(Table):

@@ -16,8 +16,12 @@ from pathlib import Path
 
 from gateway import agent, claims, explain, mailbox, mailer, web
 from gateway.actions import ActionKind, Actions
+from gateway.actions.api_call import NAME as API_CALL
+from gateway.actions.api_call import ApiCall
+from gateway.actions.api_call import Service as ApiService
 from gateway.actions.attachments import Attachments
 from gateway.actions.perform import Performer
+from gateway.actions.perform.api_call import ApiCaller
 from gateway.actions.perform.send_email import EmailSender
 from gateway.actions.perform.write_file import FileWriter
 from gateway.actions.send_email import NAME as SEND_EMAIL
@@ -25,7 +29,7 @@ from gateway.actions.send_email import SendEmail
 from gateway.actions.write_file import NAME as WRITE_FILE
 from gateway.actions.write_file import WriteFile
 from gateway.config import Config, policy
-from gateway.core import tokens
+from gateway.core import network, tokens, weburl
 from gateway.core.authentication import Form, Trust
 from gateway.core.policy import Policy
 from gateway.core.tokens import Purpose, Signatory
@@ -426,7 +430,26 @@ def _actions(config: Config) -> Actions:
         kinds[WRITE_FILE] = WriteFile(
             root=files.root, max_bytes=files.max_bytes, mode=int(files.mode, 8), dotfiles=files.dotfiles
         )
+    if calls := _api_call(config):
+        kinds[API_CALL] = calls
     return Actions(kinds)
+
+
+def _api_call(config: Config) -> ApiCall | None:
+    settings = config.actions.api_call
+    if settings is None:
+        return None
+    services = [
+        ApiService(
+            name=api.name,
+            url=weburl.read(api.url),
+            methods=frozenset(api.methods),
+            headers=frozenset(map(str.lower, api.headers)),
+            secret_header=api.secret_header,
+        )
+        for api in settings.allow
+    ]
+    return ApiCall(services=services, private=network.networks(settings.allow_private))
 
 
 def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
@@ -434,6 +457,13 @@ def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
     performers: dict[str, Performer] = {SEND_EMAIL: EmailSender(post.mailer, _attachments(config))}
     if files := config.actions.write_file:
         performers[WRITE_FILE] = FileWriter(files.root, dotfiles=files.dotfiles)
+    if (calls := _api_call(config)) and (settings := config.actions.api_call):
+        performers[API_CALL] = ApiCaller(
+            calls=calls,
+            secrets={api.name: api.secret.get_secret_value() for api in settings.allow},
+            timeout=settings.timeout.total_seconds(),
+            max_response=settings.max_response_bytes,
+        )
     return performers
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from gateway.core import httpheaders, network, weburl
 from gateway.core.address import is_address, is_domain
 from gateway.core.transport import is_loopback
 
@@ -156,6 +157,29 @@ def _web_url(text: str) -> SplitResult:
     return url
 
 
+def _api_prefix(text: str) -> str:
+    try:
+        url = weburl.read(text)
+    except ValueError as error:
+        raise ValueError(f"must be an address such as https://api.example.com/v1/: {error}") from None
+    if url.query:
+        raise ValueError("must end before the query")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(network.networks([text])[0])
+    except ValueError:
+        raise ValueError(f"must be an address or a network such as 10.1.2.0/24, not {text!r}") from None
+
+
+def _header_name(text: str) -> str:
+    if not httpheaders.is_name(text):
+        raise ValueError(f"must be the name of a header such as Authorization, not {text!r}")
+    return text
+
+
 def _store_url(text: str, info: ValidationInfo) -> str:
     path = text.removeprefix(SQLITE)
     if text and path in {text, "", ":memory:"}:
@@ -182,4 +206,7 @@ Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "
 Location = Annotated[Path, AfterValidator(_anchored)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
+ApiPrefix = Annotated[str, AfterValidator(_api_prefix)]
+NetworkAddress = Annotated[str, AfterValidator(_network)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]

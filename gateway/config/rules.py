@@ -25,6 +25,7 @@ from gateway.config.tables import (
     Smtp,
     Token,
 )
+from gateway.core import httpheaders, weburl
 from gateway.core.policy import Decider, Risk
 from gateway.core.transport import Security, may_send_password
 
@@ -201,6 +202,35 @@ def _internal(actions: Actions) -> Iterator[Problem]:
         yield Problem("actions.send_email.internal_risk", problem, warning=True)
 
 
+def _apis(actions: Actions) -> Iterator[Problem]:
+    if actions.api_call is None:
+        return
+    for position, api in enumerate(actions.api_call.allow):
+        key, secret = f"actions.api_call.allow[{position}]", api.secret.get_secret_value()
+        has_secret = api.file is not None or bool(secret)
+        if api.secret_header and not has_secret:
+            yield Problem(f"{key}.file", "is missing", "secret_header needs it")
+        if has_secret and not api.secret_header:
+            yield Problem(f"{key}.secret_header", "is missing", "it says where the secret goes")
+        if secret and not httpheaders.is_value(secret):
+            yield Problem(f"{key}.file" if api.file else f"{key}.secret", "must hold one line of plain ASCII")
+        if has_secret and not may_send_password(_transport(api.url), weburl.read(api.url).host):
+            yield Problem(f"{key}.url", "must be https, the secret could be read on its way")
+        for name in (*api.headers, *([api.secret_header] if api.secret_header else [])):
+            if name.lower() in httpheaders.RESERVED:
+                yield Problem(f"{key}.headers", f"{name} is set by the gateway alone")
+        if api.secret_header and api.secret_header.lower() in map(str.lower, api.headers):
+            yield Problem(f"{key}.headers", f"{api.secret_header} is for the secret, no agent may set it")
+    for (first, one), (second, other) in combinations(enumerate(actions.api_call.allow), 2):
+        if one.name == other.name:
+            problem = f"is that of actions.api_call.allow[{first}] too"
+            yield Problem(f"actions.api_call.allow[{second}].name", problem)
+
+
+def _transport(url: str) -> Security:
+    return Security.TLS if url.startswith("https:") else Security.NONE
+
+
 _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _smtp_login,
     _imap_login,
@@ -215,4 +245,5 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _loops,
     _policies,
     _internal,
+    _apis,
 )

@@ -12,14 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 from gateway.config.kinds import (
     SQLITE,
     Address,
+    ApiPrefix,
     ApiUrl,
     Domain,
     Duration,
     FileMode,
+    HeaderName,
     Host,
     Line,
     Location,
     Moment,
+    NetworkAddress,
     Port,
     PublicUrl,
     ServerName,
@@ -39,6 +42,7 @@ OPENAI = "https://api.openai.com/v1"
 
 Security = Literal["tls", "starttls", "none"]
 Permission = Literal["start", "status", "approve"]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Door = Literal["reply", "link", "cli", "api"]
 Language = Literal["en", "de", "fr", "es", "pt", "it", "nl", "ja", "zh"]
 
@@ -332,11 +336,49 @@ class WriteFile(Table):
     )
 
 
+class Api(Table):
+    """A part of an API that may be called, and the secret that goes with each call."""
+
+    name: Line = Field(description="What people see the service as.", examples=["crm"])
+    url: ApiPrefix = Field(
+        description="Scheme, host, port and the path that all calls begin with.",
+        examples=["https://api.example.com/v1/"],
+    )
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = Field(
+        description="What may be asked for.", examples=[["GET", "POST"]]
+    )
+    headers: tuple[HeaderName, ...] = Field((), description="Headers that the agent may set.")
+    secret_header: HeaderName | None = Field(
+        None, description="Header that the secret is sent in, never shown to anybody."
+    )
+    file: Location | None = Field(
+        None, description="File with the value of that header, such as `Bearer` and a token."
+    )
+    secret: SecretStr = Field(SecretStr(""), description="The value itself; better in a file.")
+
+
+class ApiCall(Table):
+    """What may be called for the agent; without this table, nothing is."""
+
+    timeout: Annotated[Duration, within(timedelta(seconds=1), timedelta(minutes=10))] = Field(
+        timedelta(seconds=30),
+        description="How long a call may take; without an answer by then it is in doubt.",
+    )
+    max_response_bytes: Annotated[Whole, Field(ge=4096, le=50 * 1024 * 1024)] = Field(
+        1024 * 1024, description="Most bytes of an answer that are read."
+    )
+    allow_private: tuple[NetworkAddress, ...] = Field(
+        (), description="Addresses that may be called although they are not public."
+    )
+    allow: Annotated[tuple[Api, ...], Field(min_length=1)]
+
+
 class Actions(Table):
     """What can be done for an agent, and within which limits."""
 
     send_email: SendEmail = Field(default_factory=SendEmail)
     write_file: WriteFile | None = None
+    api_call: ApiCall | None = None
 
 
 class File(Table):

@@ -106,7 +106,7 @@ _NEVER = re.compile(r"[A-Za-z0-9._~\x00-]")
 _NEVER_IN_PATHS = re.compile(r"[A-Za-z0-9._~\x00-\x1f\x7f/\\%-]")
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)"
-    r"(?:\?(?P<query>[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*))?"
+    r"(?:\?(?P<query>[A-Za-z0-9._~!$&()*+,;=:@/?%-]*))?"
 )
 _AUTHORITY = re.compile(r"(?:\[(?P<six>[0-9a-f:]+)\]|(?P<name>[a-z0-9.-]+))(?::(?P<port>[1-9][0-9]{0,4}))?")
 _ESCAPE = re.compile(r"%(.{0,2})", re.DOTALL)

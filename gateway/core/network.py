@@ -35,7 +35,7 @@ def canonical(host: str) -> Address | None:
         address = ip_address(host)
     except ValueError:
         address = None
-    if address is None or str(address) != host:
+    if address is None or str(address) != host or "%" in host:
         if ":" in host or _is_numeric(host):
             raise ValueError(f"{host!r} is an address in an odd form")
         return None

@@ -26,7 +26,7 @@ from gateway.core.payload import Proposal
 from gateway.core.policy import Risk
 from running import ALICE, HIGH, OPS, PEOPLE, running
 from servers.certificate import make_certificate
-from servers.http import HANG_UP, OK, SILENCE, Web, answer, web
+from servers.http import HANG_UP, OK, Web, answer, web
 from servers.post import Post
 
 SECRET = "Bearer s3cr3t-canary-0123456789"
@@ -74,8 +74,8 @@ async def test_a_prepared_call_holds_every_header() -> None:
 async def test_people_see_the_whole_request() -> None:
     """Every part has its row; of the secret they see only where it goes, and of escapes what they mean."""
     kind = calls(service(secret_header="Authorization"))
-    rows = kind.rows(await kind.prepare(proposed("https://api.example.com/v1/caf%C3%A9")))
-    assert [(row.label, row.value) for row in rows] == [
+    action = await kind.prepare(proposed("https://api.example.com/v1/caf%C3%A9"))
+    assert [(row.label, row.value) for row in kind.rows(action)] == [
         ("Method", "POST"),
         ("URL", "https://api.example.com/v1/caf%C3%A9"),
         ("Reads as", "https://api.example.com/v1/café"),
@@ -83,8 +83,7 @@ async def test_people_see_the_whole_request() -> None:
         ("Service", "crm"),
         (
             "Headers",
-            "Accept: application/json\nAccept-Encoding: identity\nUser-Agent: approval-gateway\n"
-            "Content-Type: application/json",
+            "\n".join(f"{name}: {value}" for name, value in action.parameters["headers"].items()),
         ),
         ("Secret", "Authorization: the secret of crm, added when sent"),
         ("Idempotency-Key", "the number of this approval"),
@@ -290,25 +289,13 @@ async def test_what_leaves_it_open_is_in_doubt(said: bytes) -> None:
     assert (len(line.begun), len(server.requests)) == (1, 1)
 
 
-@pytest.mark.parametrize("said", [SILENCE, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
 async def test_silence_is_in_doubt(said: bytes) -> None:
     """T24: the whole call has one deadline, and after it nobody knows."""
 
-    class Silent(Web):
-        """Keeps the line open, whatever it has said."""
-
-        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"}")
-            writer.write(self.answer)
-            await reader.read()
-            writer.close()
-
-    silent = Silent(said)
-    server = await asyncio.start_server(silent.serve, "127.0.0.1", 0)
-    async with server:
-        silent.port = server.sockets[0].getsockname()[1]
+    async with web(said, stays=True) as server:
         with pytest.raises(InDoubtError, match=r"no answer within 0\.3 seconds|Timeout"):
-            await called(silent, timeout=0.3)
+            await called(server, timeout=0.3)
 
 
 async def test_without_a_connection_nothing_was_done() -> None:
@@ -415,7 +402,7 @@ def everywhere(port: int) -> list[str]:
 
 
 async def test_sixty_addresses_reach_nothing() -> None:
-    """T24, V15: however an inner address is written, and even where it is allowed by name, nobody connects."""
+    """T24, V15: however an inner address is written, allowed by name or not, nobody connects."""
     async with web() as server:
         urls = everywhere(server.port)
         assert len(urls) >= 60
@@ -577,7 +564,7 @@ async def test_a_service_without_its_secret_is_not_called() -> None:
 
 
 async def test_a_call_end_to_end(tmp_path: Path) -> None:
-    """T16, T67: asked by mail, approved by mail, called once, told by mail; the secret is in no mail and no log."""
+    """T16, T67: asked, approved and told by mail, called once; the secret is in no mail and no fact."""
     async with web(answer("201 Created", f"made; you sent {SECRET}".encode())) as server:
         base = f"http://127.0.0.1:{server.port}/v1/"
         (tmp_path / "crm").write_text(SECRET)

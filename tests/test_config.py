@@ -413,6 +413,7 @@ PLANTED = [
     ('file = "secrets/key"', f'secret = {{ is = "{CANARY}" }}'),
     ('file = "secrets/token"', f'secret = "{CANARY}"'),
     ('"offline"', f'"openai"\nmodel = "m"\napi_key = "{CANARY}"'),
+    ('"2h"', f'"2h"\n[[actions.api_call.allow]]\nname = "crm"\nsecret = "{CANARY}"'),
     ('"https://gateway.example.com"', f'"https://me:{CANARY}@gateway.example.com"'),
 ]
 

@@ -152,8 +152,27 @@ class Resolved:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Bounced:
+    """A delivery report says that an approved mail did not reach a recipient; it may be forged."""
+
+    approval: str
+    recipient: str
+    status: str
+    diagnostic: str
+    at: datetime
+
+
 ExecutionFact = (
-    ThreadStarted | AskRefused | ThreadParked | ThreadEnded | EffectRequested | Performed | Doubted | Resolved
+    ThreadStarted
+    | AskRefused
+    | ThreadParked
+    | ThreadEnded
+    | EffectRequested
+    | Performed
+    | Doubted
+    | Resolved
+    | Bounced
 )
 
 GIVE_UP_AFTER = timedelta(hours=24)

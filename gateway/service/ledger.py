@@ -98,6 +98,22 @@ class Ledger:
         )
         self.alert(tx, alert, approval.id, now)
 
+    def tell_bounce(
+        self, tx: Transaction, approval: Approval, recipient: str, why: str, now: datetime
+    ) -> None:
+        """Tell whoever asked for a mail, and operators, that it came back from one recipient."""
+        if "@" in approval.requester:
+            details = {"result": "bounced", "answer": f"{recipient}: {why}"}
+            occasion = f"bounced-{recipient}"
+            letter = SendLetter(Letter.OUTCOME, approval.requester, approval.id, details, occasion)
+            self.enqueue(tx, approval.thread, [letter], now)
+        alert = Alert(
+            what=f"An approved mail to {recipient} came back.",
+            next="Check the address; ask anew if the mail is still needed. Other recipients may have got it.",
+            facts={**_named(approval), "reason": why},
+        )
+        self.alert(tx, alert, approval.id, now)
+
     def park(self, tx: Transaction, thread: str, why: str, now: datetime) -> None:
         """Stop a thread that cannot go on without a person."""
         tx.record(thread, [ThreadParked(thread, why, now)])

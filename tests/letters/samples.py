@@ -176,6 +176,12 @@ SAMPLES: Mapping[str, Sample] = {
         posting(6),
         details={"result": "in doubt", "answer": "no answer within 120 seconds"},
     ),
+    "outcome-bounced": Sample(
+        Letter.OUTCOME,
+        voted(Verdict.APPROVE),
+        posting(15, to=ALICE, **TOLD),
+        details={"result": "bounced", "answer": "team@example.com: 5.1.1 550 no such user"},
+    ),
     "unclear": Sample(
         Letter.UNCLEAR,
         approval(),

@@ -16,7 +16,11 @@ from pathlib import Path
 
 from gateway import agent, claims, explain, mailbox, mailer, web
 from gateway.actions import ActionKind, Actions
+from gateway.actions.database import Database
+from gateway.actions.database_write import NAME as DATABASE_WRITE
+from gateway.actions.database_write import DatabaseWrite
 from gateway.actions.perform import Performer
+from gateway.actions.perform.database_write import DatabaseWriter
 from gateway.actions.perform.send_email import EmailSender
 from gateway.actions.perform.write_file import FileWriter
 from gateway.actions.send_email import NAME as SEND_EMAIL
@@ -424,6 +428,8 @@ def _actions(config: Config) -> Actions:
         kinds[WRITE_FILE] = WriteFile(
             root=files.root, max_bytes=files.max_bytes, mode=int(files.mode, 8), dotfiles=files.dotfiles
         )
+    if databases := _databases(config):
+        kinds[DATABASE_WRITE] = DatabaseWrite(databases)
     return Actions(kinds)
 
 
@@ -432,7 +438,27 @@ def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
     performers: dict[str, Performer] = {SEND_EMAIL: EmailSender(post.mailer)}
     if files := config.actions.write_file:
         performers[WRITE_FILE] = FileWriter(files.root, dotfiles=files.dotfiles)
+    if databases := _databases(config):
+        performers[DATABASE_WRITE] = DatabaseWriter(databases)
     return performers
+
+
+def _databases(config: Config) -> Sequence[Database]:
+    return [
+        Database(
+            name=table.name,
+            url=table.url,
+            password=_secret(table.password),
+            tables={
+                "insert": frozenset(table.insert),
+                "update": frozenset(table.update),
+                "delete": frozenset(table.delete),
+            },
+            max_rows=table.max_rows,
+            timeout=table.timeout,
+        )
+        for table in config.actions.database_write
+    ]
 
 
 def _planner(config: Config) -> agent.Planner:

@@ -34,6 +34,9 @@ _HARMLESS = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_RECURSIVE}
 )
 
+_FOREIGN_KEYS = sa.text("SELECT * FROM pragma_foreign_key_list(:name)")
+_SPREADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+
 Scalar = str | int | float | bool | None
 
 
@@ -168,6 +171,7 @@ class Statement:
         """
         self._database, self._change = database, change
         self._columns = _reflected(connection, change.table)
+        _check_alone(connection, change)
         kinds = {name: NullType() if database.is_sqlite else kind for name, kind in self._columns.items()}
         self._table = sa.table(change.table, *(sa.column(name, kind) for name, kind in kinds.items()))
         self.values = {
@@ -203,7 +207,8 @@ class Statement:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database refused, or does not answer.
         """
-        return connection.execute(self._statement, {**self.values, **self.where}).rowcount
+        counted = self._statement.execution_options(preserve_rowcount=True)
+        return connection.execute(counted, {**self.values, **self.where}).rowcount
 
     def _condition(self, name: str, wanted: Any) -> ColumnElement[bool]:
         column = self._table.c[name] if name in self._columns else None
@@ -246,6 +251,44 @@ def _reflected(connection: sa.Connection, table: str) -> dict[str, TypeEngine[An
     if table not in inspector.get_table_names():
         raise ActionRefusedError(f"table: there is no table {table} in the database")
     return {str(column["name"]): column["type"] for column in inspector.get_columns(table)}
+
+
+def _check_alone(connection: sa.Connection, change: Change) -> None:
+    """Refuse what foreign keys would carry on into other tables: people are not shown those rows."""
+    for other, column, rules in _references(connection, change.table):
+        spread = rules.get(change.operation, "").upper()
+        is_touched = change.operation == "delete" or column is None or column in change.values
+        if spread in _SPREADING and is_touched:
+            raise ActionRefusedError(
+                f"table: {change.operation} in {change.table} would also change {other}"
+                f" ({spread} of its foreign key), which people are not shown"
+            )
+
+
+def _references(connection: sa.Connection, table: str) -> Iterator[tuple[str, str | None, Mapping[str, str]]]:
+    """Yield the foreign keys that lead to a table: from where, to which column, what follows from a change.
+
+    In SQLite the column may be None, which means the primary key.
+    """
+    inspector = sa.inspect(connection)
+    if connection.dialect.name == "sqlite":
+        # SQLAlchemy reads the rules there from the text of the schema, and overlooks some.
+        for other in inspector.get_table_names():
+            keys = connection.execute(_FOREIGN_KEYS, {"name": other}).mappings()
+            for key in keys:
+                if key["table"].lower() == table.lower():
+                    yield other, key["to"], {"delete": key["on_delete"], "update": key["on_update"]}
+        return
+    for (_, other), found in inspector.get_multi_foreign_keys().items():
+        for each in found:
+            if each["referred_table"] == table:
+                rules = each.get("options", {})
+                for column in each["referred_columns"]:
+                    yield (
+                        str(other),
+                        column,
+                        {"delete": rules.get("ondelete", ""), "update": rules.get("onupdate", "")},
+                    )
 
 
 def _statement(

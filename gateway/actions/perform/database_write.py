@@ -18,6 +18,8 @@ from gateway.core.execution import InDoubtError, NothingDoneError, Receipt, Rece
 
 _LATER = ("40", "53", "55", "57")
 """Classes of SQLSTATE that pass: conflicts with others, lack of resources, locks, an administrator's stop."""
+_NO_ANSWER = ("08", "57P", "40003")
+"""SQLSTATE of connections that end: a commit may have been made before, as in synchronous replication."""
 _LATER_IN_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
 _FINAL_IN_SQLITE = frozenset(
     {
@@ -132,6 +134,6 @@ def _understood(error: SQLAlchemyError, unanswered: Exception) -> Exception:
             return NothingDoneError(said)
         return _RefusedError(said) if code in _FINAL_IN_SQLITE else unanswered
     state = getattr(cause, "sqlstate", None)
-    if state is None:
+    if state is None or state.startswith(_NO_ANSWER):
         return unanswered
     return NothingDoneError(said) if state.startswith(_LATER) else _RefusedError(said)

@@ -20,8 +20,12 @@ from gateway.actions.api_call import NAME as API_CALL
 from gateway.actions.api_call import ApiCall
 from gateway.actions.api_call import Service as ApiService
 from gateway.actions.attachments import Attachments
+from gateway.actions.database import Database
+from gateway.actions.database_write import NAME as DATABASE_WRITE
+from gateway.actions.database_write import DatabaseWrite
 from gateway.actions.perform import Performer
 from gateway.actions.perform.api_call import ApiCaller
+from gateway.actions.perform.database_write import DatabaseWriter
 from gateway.actions.perform.send_email import EmailSender
 from gateway.actions.perform.write_file import FileWriter
 from gateway.actions.send_email import NAME as SEND_EMAIL
@@ -432,6 +436,8 @@ def _actions(config: Config) -> Actions:
         )
     if calls := _api_call(config):
         kinds[API_CALL] = calls
+    if databases := _databases(config):
+        kinds[DATABASE_WRITE] = DatabaseWrite(databases)
     return Actions(kinds)
 
 
@@ -464,6 +470,8 @@ def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
             timeout=settings.timeout.total_seconds(),
             max_response=settings.max_response_bytes,
         )
+    if databases := _databases(config):
+        performers[DATABASE_WRITE] = DatabaseWriter(databases)
     return performers
 
 
@@ -472,6 +480,24 @@ def _attachments(config: Config) -> Attachments | None:
     if limits.attachments is None:
         return None
     return Attachments(limits.attachments, limits.max_attachments, limits.max_attachment_bytes)
+
+
+def _databases(config: Config) -> Sequence[Database]:
+    return [
+        Database(
+            name=table.name,
+            url=table.url,
+            password=_secret(table.password),
+            tables={
+                "insert": frozenset(table.insert),
+                "update": frozenset(table.update),
+                "delete": frozenset(table.delete),
+            },
+            max_rows=table.max_rows,
+            timeout=table.timeout,
+        )
+        for table in config.actions.database_write
+    ]
 
 
 def _planner(config: Config) -> agent.Planner:

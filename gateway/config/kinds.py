@@ -16,6 +16,7 @@ from gateway.core.transport import is_loopback
 
 SQLITE = "sqlite:///"
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhdw])")
 _UNITS = {
     "w": timedelta(weeks=1),
@@ -46,6 +47,12 @@ def within(least: timedelta, most: timedelta) -> AfterValidator:
 def _line(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError(f"must be one line of visible text, not {text!r}")
+    return text
+
+
+def _table_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"must be the plain name of a table, of letters, digits and _, not {text!r}")
     return text
 
 
@@ -187,6 +194,22 @@ def _store_url(text: str, info: ValidationInfo) -> str:
     return text and SQLITE + str(_anchored(Path(path), info))
 
 
+def _database_url(text: str, info: ValidationInfo) -> str:
+    """Take a database's URL apart; the text is never repeated, since it may hold a password."""
+    if text.startswith(SQLITE):
+        return _store_url(text, info)
+    try:
+        url = urlsplit(text)
+        sound = url.scheme == "postgresql" and url.port != 0 and len(url.path) > 1
+    except ValueError:
+        sound = False
+    if not sound or not text.isprintable() or not text.isascii():
+        raise ValueError("must be sqlite:///PATH or postgresql://USER@HOST/NAME")
+    if url.password is not None:
+        raise ValueError("must not hold a password, there is password_file for it")
+    return text
+
+
 Line = Annotated[str, AfterValidator(_line)]
 FileMode = Annotated[str, AfterValidator(_file_mode)]
 Host = Annotated[str, AfterValidator(_host)]
@@ -209,4 +232,6 @@ ApiUrl = Annotated[str, AfterValidator(_api_url)]
 ApiPrefix = Annotated[str, AfterValidator(_api_prefix)]
 NetworkAddress = Annotated[str, AfterValidator(_network)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+TableName = Annotated[str, AfterValidator(_table_name)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
@@ -116,13 +116,13 @@ _KINDS: dict[Any, str] = {
 
 def sample() -> str:
     """Return the annotated `config.toml`: sound but for its secret files, which are not there."""
-    tables = (_sampled(*found) for found in _tables(File) if _plain_keys(found.table))
+    tables = (_sampled(*found) for found in _tables(File) if _plain_keys(found[1]))
     return "\n".join([_SAMPLE_OPENING, *tables])
 
 
 def describe() -> str:
     """Return the manual of the configuration, in Markdown."""
-    tables = (_described(*found) for found in _tables(File) if _plain_keys(found.table))
+    tables = (_described(*found) for found in _tables(File) if _plain_keys(found[1]))
     return "\n".join([_MANUAL_OPENING, *tables])
 
 
@@ -137,35 +137,26 @@ class _Schema(GenerateJsonSchema):
         return spell(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
-class _Found(NamedTuple):
-    """A table with its heading as the file has it; an optional one switches something on by being there."""
-
-    heading: str
-    table: type[Table]
-    is_optional: bool
-
-
-def _tables(table: type[Table], prefix: str = "", *, optional: bool = False) -> Iterator[_Found]:
-    """Walk all tables below `table`."""
+def _tables(table: type[Table], prefix: str = "") -> Iterator[tuple[str, type[Table]]]:
+    """Walk all tables below `table`, each with its heading as the file has it."""
     for key, field in keys_of(table).items():
         inner = table_in(field)
         if inner:
             name = f"{prefix}{key}"
             heading = f"[[{name}]]" if is_list(field) else f"[{name}]"
-            is_optional = optional or field.default is None
-            yield _Found(heading, inner, is_optional)
-            yield from _tables(inner, f"{name}.", optional=is_optional)
+            yield heading, inner
+            yield from _tables(inner, f"{name}.")
 
 
 def _plain_keys(table: type[Table]) -> dict[str, FieldInfo]:
     return {key: field for key, field in keys_of(table).items() if not table_in(field)}
 
 
-def _sampled(heading: str, table: type[Table], is_optional: bool) -> str:  # noqa: FBT001 - of a named tuple
+def _sampled(heading: str, table: type[Table]) -> str:
     defaults = _defaults(table)
     keys = (_sampled_key(key, field, defaults.get(key)) for key, field in _plain_keys(table).items())
     lines = [line for part in (heading, *keys) for line in part.split("\n")]
-    if is_optional:
+    if table.is_switch:
         lines = [line if line.startswith("#") else f"#{line}" for line in lines]
     return "\n".join([f"# {table.__doc__}", *lines, ""])
 
@@ -180,7 +171,7 @@ def _sampled_key(key: str, field: FieldInfo, default: Any) -> str:
     return f"{sentence}\n#{key} = {_toml('...' if _is_unset(default) else default)}"
 
 
-def _described(heading: str, table: type[Table], _: bool) -> str:  # noqa: FBT001 - of a named tuple
+def _described(heading: str, table: type[Table]) -> str:
     defaults = _defaults(table)
     rows = (
         f"| `{key}` | {_kind(field)} | {_default(field, defaults.get(key))} | {field.description} |"

@@ -5,14 +5,19 @@ A rule names the tables it looks at as its parameters, and is passed over while 
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import combinations
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+from gateway.config.kinds import SQLITE
 from gateway.config.people import by_risk
 from gateway.config.problems import Problem, guess
 from gateway.config.tables import (
     OPENAI,
     Actions,
+    DatabaseWrite,
     Gateway,
     Http,
     Imap,
@@ -23,13 +28,15 @@ from gateway.config.tables import (
     Rules,
     SigningKey,
     Smtp,
+    Store,
     Token,
 )
 from gateway.core import httpheaders, weburl
 from gateway.core.policy import Decider, Risk
-from gateway.core.transport import Security, may_send_password
+from gateway.core.transport import Security, is_loopback, may_send_password
 
 _SECRET_LENGTH = 32
+_ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
 _ROOM = 64 - len("+") - 42
 """What a plus sign and a handle leave of the 64 octets of a local part (RFC 5321, 4.5.3.1.1)."""
 
@@ -231,6 +238,43 @@ def _transport(url: str) -> Security:
     return Security.TLS if url.startswith("https:") else Security.NONE
 
 
+def _databases(actions: Actions) -> Iterator[Problem]:
+    for position, database in enumerate(actions.database_write):
+        key = f"actions.database_write[{position}]"
+        yield from _database(key, database)
+        if any(database.name == other.name for other in actions.database_write[:position]):
+            yield Problem(f"{key}.name", "is that of another database too")
+
+
+def _database(key: str, database: DatabaseWrite) -> Iterator[Problem]:
+    if not (database.insert or database.update or database.delete):
+        yield Problem(f"{key}.insert", "is missing", "or update or delete: nothing may be written there yet")
+    if database.url.startswith(SQLITE):
+        if database.password or database.password_file:
+            yield Problem(f"{key}.password_file", "means nothing for a file")
+        return
+    url = urlsplit(database.url)
+    if find_spec("psycopg") is None:
+        hint = "pip install 'approval-gateway[postgresql]'"
+        yield Problem(f"{key}.url", "needs psycopg, which is not installed", hint)
+    is_safe = set(parse_qs(url.query).get("sslmode", ())) & _ENCRYPTED
+    if url.hostname and not is_loopback(url.hostname) and not is_safe:
+        problem = "must say how the connection is protected, password and rows could be read on their way"
+        yield Problem(f"{key}.url", problem, "add ?sslmode=verify-full")
+
+
+def _own_database(gateway: Gateway, store: Store, actions: Actions) -> Iterator[Problem]:
+    named = store.url.removeprefix(SQLITE)
+    own = [
+        Path(named) if named else gateway.data_dir / "gateway.sqlite3",
+        gateway.data_dir / "checkpoints.sqlite3",
+    ]
+    for position, database in enumerate(actions.database_write):
+        path = Path(database.url.removeprefix(SQLITE))
+        if database.url.startswith(SQLITE) and path.resolve() in [each.resolve() for each in own]:
+            yield Problem(f"actions.database_write[{position}].url", "is the gateway's own database")
+
+
 _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _smtp_login,
     _imap_login,
@@ -246,4 +290,6 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _policies,
     _internal,
     _apis,
+    _databases,
+    _own_database,
 )

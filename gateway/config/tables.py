@@ -5,7 +5,7 @@ The annotated sample, the manual and the JSON Schema are made from this file.
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 
@@ -14,6 +14,7 @@ from gateway.config.kinds import (
     Address,
     ApiPrefix,
     ApiUrl,
+    DatabaseUrl,
     Domain,
     Duration,
     FileMode,
@@ -28,6 +29,7 @@ from gateway.config.kinds import (
     ServerName,
     StoreUrl,
     Switch,
+    TableName,
     Whole,
     Zone,
     within,
@@ -64,6 +66,9 @@ def _usual(ports: dict[str, int], read: dict[str, Any]) -> int:
 
 class Table(BaseModel):
     """A table of the file: it cannot be changed and knows all of its keys."""
+
+    is_switch: ClassVar[bool] = False
+    """Whether being there at all switches something on; in the sample it is off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
@@ -322,6 +327,8 @@ class SendEmail(Table):
 class WriteFile(Table):
     """Where files may be written for the agent; without this table, none are."""
 
+    is_switch = True
+
     root: Location = Field(
         description="Directory that they lie in; its folders must be there, and no link is followed.",
         examples=["files"],
@@ -338,6 +345,8 @@ class WriteFile(Table):
 
 class Api(Table):
     """A part of an API that may be called, and the secret that goes with each call."""
+
+    is_switch = True
 
     name: Line = Field(description="What people see the service as.", examples=["crm"])
     url: ApiPrefix = Field(
@@ -360,6 +369,8 @@ class Api(Table):
 class ApiCall(Table):
     """What may be called for the agent; without this table, nothing is."""
 
+    is_switch = True
+
     timeout: Annotated[Duration, within(timedelta(seconds=1), timedelta(minutes=10))] = Field(
         timedelta(seconds=30),
         description="How long a call may take; without an answer by then it is in doubt.",
@@ -373,12 +384,44 @@ class ApiCall(Table):
     allow: Annotated[tuple[Api, ...], Field(min_length=1)]
 
 
+class DatabaseWrite(Table):
+    """A database that rows may be written to for the agent; without such a table, none are."""
+
+    is_switch = True
+
+    name: Line = Field(description="What proposals and mails call it.", examples=["shop"])
+    url: DatabaseUrl = Field(
+        description="`sqlite:///PATH` of a file that is there, or `postgresql://USER@HOST/NAME`.",
+        examples=["postgresql://gateway@db.example.com/shop?sslmode=verify-full"],
+    )
+    password: SecretStr | None = Field(
+        None, min_length=1, description="The password itself; better in a file."
+    )
+    password_file: Location | None = Field(
+        None, description="File with the password.", examples=["secrets/shop-password"]
+    )
+    insert: tuple[TableName, ...] = Field(
+        (), description="Tables that rows may be inserted into.", examples=[["orders"]]
+    )
+    update: tuple[TableName, ...] = Field(
+        (), description="Tables whose rows may be changed; people see the rows as they are, all columns."
+    )
+    delete: tuple[TableName, ...] = Field((), description="Tables whose rows may be deleted.")
+    max_rows: Annotated[Whole, Field(ge=1, le=1000)] = Field(
+        10, description="Most rows that one statement may change or delete."
+    )
+    timeout: Annotated[Duration, within(timedelta(seconds=1), timedelta(minutes=5))] = Field(
+        timedelta(seconds=30), description="How long the database may take to answer."
+    )
+
+
 class Actions(Table):
     """What can be done for an agent, and within which limits."""
 
     send_email: SendEmail = Field(default_factory=SendEmail)
     write_file: WriteFile | None = None
     api_call: ApiCall | None = None
+    database_write: tuple[DatabaseWrite, ...] = ()
 
 
 class File(Table):

@@ -42,6 +42,7 @@ from gateway.graphs import Graphs, sqlite_saver
 from gateway.inbound import Inbound, Mail
 from gateway.letters import Letterhead, Letters, packaged_templates
 from gateway.log import log, step
+from gateway.mailbox import Copies
 from gateway.outbox import Outbox, PostOffice
 from gateway.reading.reader import Reader
 from gateway.service import Service
@@ -64,6 +65,7 @@ class Parts:
     store: SqliteStore
     outbox: Outbox
     mailbox: mailbox.Mailbox
+    copies: Copies | None
     app: web.FastAPI
     socket: socket.socket
 
@@ -103,6 +105,8 @@ async def run(
                 group.create_task(_strike(parts.service)),
                 group.create_task(_release(parts.store, parts.mailbox)),
             ]
+            if parts.copies:
+                endless.append(group.create_task(parts.copies.run()))
             # What start-up made stays: the collector need not look at it again for every letter.
             gc.freeze()
             log.info("gateway.ready", address=parts.address)
@@ -145,12 +149,13 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     own=(config.smtp.sender, config.mail.reply_to),
                     clock=clock,
                 )
-                box = _mailbox(config, inbound)
+                box, copies = _mailbox(config, inbound), _copies(config)
                 yield Parts(
                     service=service,
                     store=store,
-                    outbox=_outbox(common, store, service, graphs, post, _performers(config, post)),
+                    outbox=_outbox(common, store, service, graphs, post, _performers(config, post, copies)),
                     mailbox=box,
+                    copies=copies,
                     app=_app(config, store, service, common, lambda: _health(box)),
                     socket=sock,
                 )
@@ -369,7 +374,17 @@ def _mailbox(config: Config, inbound: Inbound) -> mailbox.Mailbox:
     async def baseline(uidvalidity: int, uidnext: int) -> int:
         return await inbound.floor(account, imap.mailbox, uidvalidity, uidnext)
 
-    settings = mailbox.ImapSettings(
+    return mailbox.Mailbox(_imap_settings(config), receive=receive, baseline=baseline)
+
+
+def _copies(config: Config) -> Copies | None:
+    folder = config.actions.send_email.sent_folder
+    return Copies(_imap_settings(config), folder) if folder else None
+
+
+def _imap_settings(config: Config) -> mailbox.ImapSettings:
+    imap = config.imap
+    return mailbox.ImapSettings(
         host=imap.host,
         port=imap.port,
         security=Security(imap.security),
@@ -380,7 +395,6 @@ def _mailbox(config: Config, inbound: Inbound) -> mailbox.Mailbox:
         quarantine=imap.quarantine,
         max_size=config.mail.max_size,
     )
-    return mailbox.Mailbox(settings, receive=receive, baseline=baseline)
 
 
 def _app(
@@ -458,9 +472,10 @@ def _api_call(config: Config) -> ApiCall | None:
     return ApiCall(services=services, private=network.networks(settings.allow_private))
 
 
-def _performers(config: Config, post: PostOffice) -> Mapping[str, Performer]:
+def _performers(config: Config, post: PostOffice, copies: Copies | None) -> Mapping[str, Performer]:
     """Build what does each kind of action, for the outbox alone."""
-    performers: dict[str, Performer] = {SEND_EMAIL: EmailSender(post.mailer, _attachments(config))}
+    keep = copies.keep if copies else lambda _: None
+    performers: dict[str, Performer] = {SEND_EMAIL: EmailSender(post.mailer, _attachments(config), keep)}
     if files := config.actions.write_file:
         performers[WRITE_FILE] = FileWriter(files.root, dotfiles=files.dotfiles)
     if (calls := _api_call(config)) and (settings := config.actions.api_call):

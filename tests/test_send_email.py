@@ -21,7 +21,7 @@ from gateway.actions.send_email import NAME, SendEmail, build, recipients
 from gateway.core.action import Action
 from gateway.core.payload import Proposal
 from gateway.core.policy import Risk
-from running import ALICE, BOB, HIGH, PEOPLE, TEAM, running
+from running import ALICE, BOB, HIGH, PEOPLE, TEAM, reaching, running
 from servers.post import Post
 
 KIND = SendEmail(
@@ -453,6 +453,21 @@ async def test_html_files_and_hidden_recipients_end_to_end(tmp_path: Path) -> No
         assert BOB.encode() not in hidden.octets
         (part,) = got.message.iter_attachments()
         assert (part.get_filename(), part.get_payload(decode=True)) == ("report.pdf", b"%PDF-1.7")
+
+
+async def test_a_copy_is_laid_into_the_sent_folder(tmp_path: Path) -> None:
+    """A person who has to resolve a doubt finds what was sent, octet by octet as it left."""
+    policy = f'{HIGH}\n[actions.send_email]\nsent_folder = "Sent"\n'
+    async with (
+        Post(*PEOPLE) as post,
+        running(tmp_path, post, policy) as gateway,
+        reaching("copy-kept") as kept,
+    ):
+        await gateway.ask()
+        await gateway.reply(await gateway.letter("ask", ALICE), "APPROVE")
+        await gateway.letter("outcome", ALICE)
+        await kept.wait()
+        assert await post.mailbox(post.gateway, "Sent") == [mail.delivered.octets for mail in gateway.emails]
 
 
 async def test_a_file_changed_after_the_approval_keeps_the_mail_back(tmp_path: Path) -> None:

@@ -202,6 +202,13 @@ def _quorum(key: str, rule: LowRule, reviewers: Sequence[Person]) -> Iterator[Pr
         yield Problem(f"{key}.quorum", f"is {rule.quorum}, but only {len(asked)} can be asked")
 
 
+def _sent_folder(imap: Imap, actions: Actions) -> Iterator[Problem]:
+    folder = (actions.send_email.sent_folder or "").lower()
+    if folder in map(str.lower, (imap.mailbox, imap.processed, imap.quarantine)):
+        problem = "must be another folder than those of [imap], or copies would be read as answers"
+        yield Problem("actions.send_email.sent_folder", problem)
+
+
 def _internal(actions: Actions) -> Iterator[Problem]:
     email = actions.send_email
     if email.internal_risk is not Risk.MEDIUM and not email.internal_domains:
@@ -288,6 +295,7 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _people,
     _loops,
     _policies,
+    _sent_folder,
     _internal,
     _apis,
     _databases,

@@ -312,6 +312,10 @@ class SendEmail(Table):
     max_recipients: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         20, description="Most recipients that one mail may have."
     )
+    sent_folder: Line | None = Field(
+        None,
+        description="Folder of `[imap]` that a copy of each sent mail is laid into; without it, none is.",
+    )
     attachments: Location | None = Field(
         None,
         description="Directory of the files that may go along; without it no mail has attachments.",

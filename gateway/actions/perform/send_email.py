@@ -1,7 +1,7 @@
 """Hand an approved email to the mail server."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from gateway.actions.attachments import Attachments
@@ -16,11 +16,20 @@ _LOOK = "Look in the Sent folder or the mail server's log"
 
 
 class EmailSender:
-    """Sends what `SendEmail` has prepared, with the files that were looked at then."""
+    """Sends what `SendEmail` has prepared, with the files that were looked at then.
 
-    def __init__(self, mailer: Mailer, attachments: Attachments | None = None) -> None:
+    `keep` gets the octets of each mail that was accepted; it must not wait nor raise.
+    """
+
+    def __init__(
+        self,
+        mailer: Mailer,
+        attachments: Attachments | None = None,
+        keep: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
         self._mailer = mailer
         self._attachments = attachments
+        self._keep = keep
 
     async def perform(self, action: Action, attempt: Attempt) -> Receipt:
         """Send the mail; the point of no return lies between the last accepted recipient and the first octet.
@@ -38,6 +47,7 @@ class EmailSender:
             )
         except PermanentError as error:
             return Receipt(ReceiptStatus.FAILED, f"not sent: {error}", detail | {"answer": str(error)})
+        self._keep(octets)
         return Receipt(ReceiptStatus.DONE, f"Email sent to {', '.join(to)}", detail | {"answer": answer})
 
     async def _files(self, action: Action) -> Sequence[bytes]:

@@ -15,11 +15,25 @@ from functools import partial
 from pathlib import Path
 
 from gateway import agent, claims, explain, mailbox, mailer, web
-from gateway.actions import Actions
+from gateway.actions import ActionKind, Actions
+from gateway.actions.api_call import NAME as API_CALL
+from gateway.actions.api_call import ApiCall
+from gateway.actions.api_call import Service as ApiService
+from gateway.actions.attachments import Attachments
+from gateway.actions.database import Database
+from gateway.actions.database_write import NAME as DATABASE_WRITE
+from gateway.actions.database_write import DatabaseWrite
+from gateway.actions.perform import Performer
+from gateway.actions.perform.api_call import ApiCaller
+from gateway.actions.perform.database_write import DatabaseWriter
+from gateway.actions.perform.send_email import EmailSender
+from gateway.actions.perform.write_file import FileWriter
 from gateway.actions.send_email import NAME as SEND_EMAIL
 from gateway.actions.send_email import SendEmail
+from gateway.actions.write_file import NAME as WRITE_FILE
+from gateway.actions.write_file import WriteFile
 from gateway.config import Config, policy
-from gateway.core import tokens
+from gateway.core import network, tokens, weburl
 from gateway.core.authentication import Form, Trust
 from gateway.core.policy import Policy
 from gateway.core.tokens import Purpose, Signatory
@@ -28,6 +42,7 @@ from gateway.graphs import Graphs, sqlite_saver
 from gateway.inbound import Inbound, Mail
 from gateway.letters import Letterhead, Letters, packaged_templates
 from gateway.log import log, step
+from gateway.mailbox import Copies
 from gateway.outbox import Outbox, PostOffice
 from gateway.reading.reader import Reader
 from gateway.service import Service
@@ -50,6 +65,7 @@ class Parts:
     store: SqliteStore
     outbox: Outbox
     mailbox: mailbox.Mailbox
+    copies: Copies | None
     app: web.FastAPI
     socket: socket.socket
 
@@ -89,6 +105,8 @@ async def run(
                 group.create_task(_strike(parts.service)),
                 group.create_task(_release(parts.store, parts.mailbox)),
             ]
+            if parts.copies:
+                endless.append(group.create_task(parts.copies.run()))
             # What start-up made stays: the collector need not look at it again for every letter.
             gc.freeze()
             log.info("gateway.ready", address=parts.address)
@@ -129,12 +147,13 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     own=(config.smtp.sender, config.mail.reply_to),
                     clock=clock,
                 )
-                box = _mailbox(config, inbound)
+                box, copies = _mailbox(config, inbound), _copies(config)
                 yield Parts(
                     service=service,
                     store=store,
-                    outbox=_outbox(common, store, service, graphs, post),
+                    outbox=_outbox(common, store, service, graphs, post, _performers(config, post, copies)),
                     mailbox=box,
+                    copies=copies,
                     app=_app(config, store, service, common, lambda: _health(box)),
                     socket=sock,
                 )
@@ -241,7 +260,12 @@ def _note_released(asked: Sequence[InboundRow], found: Collection[str], tx: Tran
 
 
 def _outbox(
-    common: _Common, store: SqliteStore, service: Service, graphs: Graphs, post: PostOffice
+    common: _Common,
+    store: SqliteStore,
+    service: Service,
+    graphs: Graphs,
+    post: PostOffice,
+    performers: Mapping[str, Performer],
 ) -> Outbox:
     return Outbox(
         store=store,
@@ -249,6 +273,7 @@ def _outbox(
         graphs=graphs,
         post=post,
         actions=common.actions,
+        performers=performers,
         signatory=common.signatory,
         policy=common.policy,
         owner=f"{socket.gethostname()}/{os.getpid()}",
@@ -347,7 +372,17 @@ def _mailbox(config: Config, inbound: Inbound) -> mailbox.Mailbox:
     async def baseline(uidvalidity: int, uidnext: int) -> int:
         return await inbound.floor(account, imap.mailbox, uidvalidity, uidnext)
 
-    settings = mailbox.ImapSettings(
+    return mailbox.Mailbox(_imap_settings(config), receive=receive, baseline=baseline)
+
+
+def _copies(config: Config) -> Copies | None:
+    folder = config.actions.send_email.sent_folder
+    return Copies(_imap_settings(config), folder) if folder else None
+
+
+def _imap_settings(config: Config) -> mailbox.ImapSettings:
+    imap = config.imap
+    return mailbox.ImapSettings(
         host=imap.host,
         port=imap.port,
         security=Security(imap.security),
@@ -358,7 +393,6 @@ def _mailbox(config: Config, inbound: Inbound) -> mailbox.Mailbox:
         quarantine=imap.quarantine,
         max_size=config.mail.max_size,
     )
-    return mailbox.Mailbox(settings, receive=receive, baseline=baseline)
 
 
 def _app(
@@ -405,8 +439,78 @@ def _actions(config: Config) -> Actions:
         internal_domains=frozenset(limits.internal_domains),
         internal_risk=limits.internal_risk,
         max_recipients=limits.max_recipients,
+        attachments=_attachments(config),
     )
-    return Actions({SEND_EMAIL: send_email})
+    kinds: dict[str, ActionKind] = {SEND_EMAIL: send_email}
+    if files := config.actions.write_file:
+        kinds[WRITE_FILE] = WriteFile(
+            root=files.root, max_bytes=files.max_bytes, mode=int(files.mode, 8), dotfiles=files.dotfiles
+        )
+    if calls := _api_call(config):
+        kinds[API_CALL] = calls
+    if databases := _databases(config):
+        kinds[DATABASE_WRITE] = DatabaseWrite(databases)
+    return Actions(kinds)
+
+
+def _api_call(config: Config) -> ApiCall | None:
+    settings = config.actions.api_call
+    if settings is None:
+        return None
+    services = [
+        ApiService(
+            name=api.name,
+            url=weburl.read(api.url),
+            methods=frozenset(api.methods),
+            headers=frozenset(map(str.lower, api.headers)),
+            secret_header=api.secret_header,
+        )
+        for api in settings.allow
+    ]
+    return ApiCall(services=services, private=network.networks(settings.allow_private))
+
+
+def _performers(config: Config, post: PostOffice, copies: Copies | None) -> Mapping[str, Performer]:
+    """Build what does each kind of action, for the outbox alone."""
+    keep = copies.keep if copies else lambda _: None
+    performers: dict[str, Performer] = {SEND_EMAIL: EmailSender(post.mailer, _attachments(config), keep)}
+    if files := config.actions.write_file:
+        performers[WRITE_FILE] = FileWriter(files.root, dotfiles=files.dotfiles)
+    if (calls := _api_call(config)) and (settings := config.actions.api_call):
+        performers[API_CALL] = ApiCaller(
+            calls=calls,
+            secrets={api.name: api.secret.get_secret_value() for api in settings.allow},
+            timeout=settings.timeout.total_seconds(),
+            max_response=settings.max_response_bytes,
+        )
+    if databases := _databases(config):
+        performers[DATABASE_WRITE] = DatabaseWriter(databases)
+    return performers
+
+
+def _attachments(config: Config) -> Attachments | None:
+    limits = config.actions.send_email
+    if limits.attachments is None:
+        return None
+    return Attachments(limits.attachments, limits.max_attachments, limits.max_attachment_bytes)
+
+
+def _databases(config: Config) -> Sequence[Database]:
+    return [
+        Database(
+            name=table.name,
+            url=table.url,
+            password=_secret(table.password),
+            tables={
+                "insert": frozenset(table.insert),
+                "update": frozenset(table.update),
+                "delete": frozenset(table.delete),
+            },
+            max_rows=table.max_rows,
+            timeout=table.timeout,
+        )
+        for table in config.actions.database_write
+    ]
 
 
 def _planner(config: Config) -> agent.Planner:

@@ -25,6 +25,7 @@ from aiosmtplib import (
 )
 from aiosmtplib.protocol import SMTPProtocol
 
+from gateway.core.execution import InDoubtError, MisconfiguredError, NothingDoneError
 from gateway.core.transport import Security, may_send_password
 from gateway.log import log
 
@@ -65,7 +66,7 @@ class MailerError(Exception):
         self.refused = refused
 
 
-class TemporaryError(MailerError):
+class TemporaryError(MailerError, NothingDoneError):
     """Nothing was sent; try again later."""
 
 
@@ -73,11 +74,11 @@ class PermanentError(MailerError):
     """Nothing was sent, and the same mail will never be accepted; tell people."""
 
 
-class ConfigurationError(MailerError):
+class ConfigurationError(MailerError, MisconfiguredError):
     """Nothing was sent, and no mail will be before an operator changes something."""
 
 
-class DoubtError(MailerError):
+class DoubtError(MailerError, InDoubtError):
     """The mail left and the server fell silent; never send it again unasked."""
 
 

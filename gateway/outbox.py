@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.actions import ActionRefusedError, Actions
-from gateway.actions.perform import Job, UnapprovedError, perform
+from gateway.actions.perform import Attempt, Job, Performer, UnapprovedError, perform
 from gateway.core.action import Change, diff
 from gateway.core.approval import Approval, State
 from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter, StartGraph
 from gateway.core.execution import (
     AFTER_MISCONFIGURATION,
     GIVE_UP_AFTER,
+    InDoubtError,
+    MisconfiguredError,
+    NothingDoneError,
     Receipt,
     ReceiptStatus,
     RowState,
@@ -27,14 +30,7 @@ from gateway.core.tokens import Purpose, Signatory
 from gateway.graphs import GraphFailedError, Graphs, NotPendingError
 from gateway.letters import Audience, Letters, Posting, Recipient, octets, wording
 from gateway.log import log, step
-from gateway.mailer import (
-    ConfigurationError,
-    DoubtError,
-    Mailer,
-    MailerError,
-    PermanentError,
-    TemporaryError,
-)
+from gateway.mailer import Mailer, MailerError, PermanentError
 from gateway.service import Service
 from gateway.store import FencedError, OutboxRow, Store, StoreUnavailableError, Transaction
 
@@ -76,17 +72,16 @@ class _Draft:
         return is_ask and self.approval is not None and self.approval.state is not State.OPEN
 
 
-class _Attempt:
+class _Try:
     """One try at an action; `row` is the outbox row as far as this try has come."""
 
-    def __init__(self, service: Service, row: OutboxRow, message_id: str) -> None:
+    def __init__(self, service: Service, row: OutboxRow) -> None:
         self._service = service
         self.row = row
-        self.message_id = message_id
 
-    async def begin(self) -> None:
+    async def begin(self, evidence: Mapping[str, Any]) -> None:
         """Commit that from now on nobody can know without an answer."""
-        self.row = await self._service.point_of_no_return(self.row, {"message_id": self.message_id})
+        self.row = await self._service.point_of_no_return(self.row, evidence)
 
 
 class Outbox:
@@ -100,6 +95,7 @@ class Outbox:
         graphs: Graphs,
         post: PostOffice,
         actions: Actions,
+        performers: Mapping[str, Performer],
         signatory: Signatory,
         policy: Policy,
         owner: str,
@@ -111,6 +107,7 @@ class Outbox:
         self._graphs = graphs
         self._post = post
         self._actions = actions
+        self._performers = performers
         self._signatory = signatory
         self._policy = policy
         self._owner = owner
@@ -343,13 +340,13 @@ class Outbox:
     async def _perform(self, row: OutboxRow) -> None:
         effect = row.effect
         assert isinstance(effect, Perform)
-        attempt = _Attempt(self._service, row, self._message_id(row.id, None))
+        attempt = _Try(self._service, row)
         job = await self._store.read(lambda tx: self._job(tx, effect, attempt))
         try:
-            receipt = await perform(job, self._post.mailer)
-        except DoubtError as error:
+            receipt = await perform(job, self._performers)
+        except InDoubtError as error:
             await self._insist(self._service.doubted, attempt.row, str(error))
-        except (TemporaryError, ConfigurationError) as error:
+        except NothingDoneError as error:
             await self._try_action_again(attempt.row, error)
         except (UnapprovedError, ActionRefusedError) as error:
             await self._service.performed(attempt.row, Receipt(ReceiptStatus.REFUSED, str(error), {}))
@@ -362,15 +359,18 @@ class Outbox:
             step("after-answer")
             await self._insist(self._service.performed, attempt.row, receipt)
 
-    def _job(self, tx: Transaction, effect: Perform, attempt: _Attempt) -> Job:
+    def _job(self, tx: Transaction, effect: Perform, attempt: _Try) -> Job:
         approval = tx.approval(effect.approval)
         return Job(
             approval=approval,
             is_granted=tx.grant_is_sealed(approval) and not tx.is_spent(approval.id),
             digest=effect.digest,
-            message_id=attempt.message_id,
-            date=self._clock(),
-            point_of_no_return=attempt.begin,
+            attempt=Attempt(
+                approval=effect.approval,
+                message_id=self._message_id(attempt.row.id, None),
+                date=self._clock(),
+                point_of_no_return=attempt.begin,
+            ),
         )
 
     async def _insist(
@@ -388,9 +388,9 @@ class Outbox:
             else:
                 return
 
-    async def _try_action_again(self, row: OutboxRow, error: MailerError) -> None:
+    async def _try_action_again(self, row: OutboxRow, error: NothingDoneError) -> None:
         if self._is_hopeless(row):
-            summary = f"not sent, given up after {GIVE_UP_AFTER}: {error}"
+            summary = f"not done, given up after {GIVE_UP_AFTER}: {error}"
             await self._service.performed(row, Receipt(ReceiptStatus.FAILED, summary, {}))
         else:
             await self._service.put_back(row, self._later(row, error), str(error))
@@ -398,8 +398,8 @@ class Outbox:
     def _is_hopeless(self, row: OutboxRow) -> bool:
         return self._clock() - row.created_at > GIVE_UP_AFTER
 
-    def _later(self, row: OutboxRow, error: MailerError | None = None) -> datetime:
-        if isinstance(error, ConfigurationError):
+    def _later(self, row: OutboxRow, error: Exception | None = None) -> datetime:
+        if isinstance(error, MisconfiguredError):
             return self._clock() + AFTER_MISCONFIGURATION
         return self._clock() + retry_delay(row.attempts, self._jitter())
 

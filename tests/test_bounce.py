@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import bounce
+from gateway.core import bounce, gist
 from gateway.core.bounce import Failure, failed_recipients
 
 REPLIES = Path(__file__).parent / "replies"
@@ -131,6 +131,15 @@ def test_returned_bounce_is_not_ours() -> None:
     attached = f"--o\r\nContent-Type: message/rfc822\r\n\r\n{inner}\r\n--o--"
     outer = f"Content-Type: multipart/mixed; boundary=o\r\n\r\n{attached}"
     assert failed_recipients(outer.encode()) == ()
+
+
+def test_the_mail_that_comes_back_is_named() -> None:
+    """T90: an approved mail carries no handle; the id of its outbox row says which one it was."""
+    row = "abcdefghij234567"
+    returned = f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <{row}@example.com>\r\n"
+    mail = report(MTA, recipient()).replace(b"--b--", f"{returned}--b--".encode())
+    assert gist.survey(mail).sent == (row,)
+    assert gist.survey(mail.replace(b"failed", b"delayed")).sent == ()
 
 
 @pytest.mark.parametrize(

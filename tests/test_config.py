@@ -413,6 +413,7 @@ PLANTED = [
     ('file = "secrets/key"', f'secret = {{ is = "{CANARY}" }}'),
     ('file = "secrets/token"', f'secret = "{CANARY}"'),
     ('"offline"', f'"openai"\nmodel = "m"\napi_key = "{CANARY}"'),
+    ('"2h"', f'"2h"\n[[actions.api_call.allow]]\nname = "crm"\nsecret = "{CANARY}"'),
     ('"https://gateway.example.com"', f'"https://me:{CANARY}@gateway.example.com"'),
 ]
 
@@ -470,11 +471,9 @@ def test_believing_from_is_warned_about(folder: Path) -> None:
 
 
 def test_sample_shows_every_key_at_its_default(tmp_path: Path) -> None:
-    """Taking the defaults out of their comments changes nothing, and no key is left out."""
+    """Taking defaults and optional tables out of their comments leaves it sound, and no key is left out."""
     lines = sample().splitlines()
-    opened = [
-        line[1:] if line[:1] == "#" and line[1:2].isalpha() and "..." not in line else line for line in lines
-    ]
+    opened = [line[1:] if re.match(r"#[a-z\[]", line) and "..." not in line else line for line in lines]
     assert errors(write(tmp_path, "\n".join(opened))) == []
     settings = (re.match(r"#?(\w+) = ", line) for line in lines)
     shown = [found[1] for found in settings if found]

@@ -236,7 +236,12 @@ def test_a_difference_shows_values_of_any_type() -> None:
         (Letter.RECEIPT, voted(Verdict.APPROVE, state=State.OPEN), {"answer": "recorded"}, "1 of 1 people"),
         (Letter.RECEIPT, voted(Verdict.MODIFY), {"answer": Answer.MODIFIED}, "make a new question, which"),
         (Letter.RECEIPT, voted(Verdict.APPROVE), {}, "has reached us and stands"),
-        (Letter.OUTCOME, voted(Verdict.APPROVE), {"result": "sent"}, "the mail server accepted it"),
+        (
+            Letter.OUTCOME,
+            voted(Verdict.APPROVE),
+            {"result": "done", "message_id": "<1@example.com>"},
+            "the mail server accepted it",
+        ),
         (Letter.OUTCOME, voted(Verdict.APPROVE), {"result": "done"}, "carried out exactly as it was shown"),
         (Letter.OUTCOME, voted(Verdict.APPROVE), {"result": "failed"}, "tried and failed"),
         (Letter.OUTCOME, voted(Verdict.APPROVE), {"result": "refused"}, "could not be carried out"),

@@ -1,5 +1,6 @@
 """The use cases: what is committed when a graph stops, a person votes, or the world has answered."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ from gateway.actions.send_email import NAME
 from gateway.core import tokens
 from gateway.core.action import Action, digest
 from gateway.core.approval import Answer, Channel, Identity, State, Verdict
+from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, Perform, ResumeGraph, StartGraph
 from gateway.core.execution import Receipt, ReceiptStatus, RowState, ThreadState
 from gateway.core.policy import POLICY, Decider, Policy
@@ -91,7 +93,7 @@ async def test_an_action_that_cannot_be_done_is_refused_before_anybody_is_asked(
     await office.stops(thread, Pending("i", question(PROPOSED | {"action_type": "write_file"})))
     (resume,) = await resumes(office)
     assert resume.value["decision"] == "rejected"
-    assert "not available in this version" in resume.value["feedback"]
+    assert "needs a table [actions.write_file]" in resume.value["feedback"]
     assert not await office.letters(Letter.ASK)
 
 
@@ -191,6 +193,50 @@ async def test_a_failed_action_is_told_to_the_operators_too(office: Office) -> N
     row = await office.store.read(lambda tx: tx.perform_row(approval.id))
     assert row is not None
     assert row.state is RowState.FAILED
+
+
+async def test_a_bounce_of_an_approved_mail_is_recorded_once(office: Office) -> None:
+    """T90: the fact and the letters name whom it did not reach; a report for strangers says nothing."""
+    approval = await office.asked()
+    await office.votes(approval)
+    row = await office.in_flight(approval)
+    await office.service.performed(row, SENT)
+    reports = [
+        Failure("TEAM@example.com", "5.1.1", "550 no\u202e such user"),
+        Failure("eve@attack.example", None),
+    ]
+    for _ in range(2):
+        await office.store.write(lambda tx: office.service.action_bounced(tx, row.id, reports))
+    (fact,) = [
+        fact
+        for fact in await office.store.read(lambda tx: tx.facts_about(approval.id))
+        if fact.kind == "Bounced"
+    ]
+    known = json.loads(fact.data)
+    assert (known["recipient"], known["status"]) == ("team@example.com", "5.1.1")
+    assert known["diagnostic"] == "550 no⟦U+202E⟧ such user"
+    (told,) = [each for each in await office.letters(Letter.OUTCOME) if each.details["result"] == "bounced"]
+    assert told.to == "rita@example.com"
+    (alert,) = await office.letters(Letter.ALERT)
+    assert alert.details["what"] == "An approved mail to team@example.com came back."
+    assert await office.state(approval) is State.APPROVED
+    assert await office.store.read(lambda tx: tx.chain_is_whole(approval.thread))
+
+
+async def test_a_bounce_says_nothing_of_what_was_not_sent(office: Office) -> None:
+    """T90: neither of an action that only waits, nor under the id of a letter or of nothing."""
+    approval = await office.asked()
+    await office.votes(approval)
+    before = len(await office.effects())
+    rows = await office.store.read(lambda tx: tx.outbox_of(approval.id))
+    report = [Failure("team@example.com", "5.1.1")]
+
+    def note(tx: Transaction) -> None:
+        for row_id in (*(row.id for row in rows), "a" * 16, ""):
+            office.service.action_bounced(tx, row_id, report)
+
+    await office.store.write(note)
+    assert len(await office.effects()) == before
 
 
 async def test_what_was_in_flight_at_a_restart_is_in_doubt(office: Office) -> None:

@@ -4,6 +4,7 @@ Preparing reads and never changes anything; it fills in every default, so that t
 Performing lies in `gateway.actions.perform` and is the outbox's alone.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,7 +18,8 @@ from gateway.letters import Row
 
 __all__ = ["ActionKind", "ActionRefusedError", "Actions"]
 
-_LATER = frozenset({"write_file", "api_call", "database_write"})
+_OPTIONAL = frozenset({"write_file", "api_call", "database_write"})
+"""Kinds that are there once their table in the configuration is."""
 
 
 class ActionKind(Protocol):
@@ -78,13 +80,14 @@ class Actions:
         return self._item(kind, action, item.note), kind.risk(action)
 
     def rows(self, action: Action) -> Sequence[Row]:
-        """List the facts of a prepared action for a letter or page."""
-        return self._kind(action.type).rows(action)
+        """List the facts of an action for a letter or page, also if its kind is no longer configured."""
+        kind = self._kinds.get(action.type)
+        return kind.rows(action) if kind else _plain_rows(action)
 
     def _kind(self, name: str) -> ActionKind:
         kind = self._kinds.get(name)
         if kind is None:
-            why = "is not available in this version" if name in _LATER else "is not known"
+            why = f"needs a table [actions.{name}]" if name in _OPTIONAL else "is not known"
             raise ActionRefusedError(f"{name} {why}; this gateway can do: {', '.join(sorted(self._kinds))}")
         return kind
 
@@ -95,5 +98,13 @@ class Actions:
             digest=core.digest(action),
             summary=kind.summary(action),
             note=note,
-            editable=tuple(kind.editable),
+            # A field that this action does not have is none that it could be given.
+            editable=tuple(field for field in kind.editable if field.name in action.parameters),
         )
+
+
+def _plain_rows(action: Action) -> Sequence[Row]:
+    return [
+        Row(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in action.parameters.items()
+    ]

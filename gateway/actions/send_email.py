@@ -1,25 +1,29 @@
 """Send an email: exactly the recipients, headers and body that people saw."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import Any
 
+from gateway.actions.attachments import Attachments
 from gateway.actions.refusal import ActionRefusedError
+from gateway.core import hypertext
 from gateway.core.action import Action, Field, FieldType
 from gateway.core.address import is_public_address
-from gateway.core.execution import Receipt, ReceiptStatus
+from gateway.core.filetypes import is_disguised
 from gateway.core.headers import RememberingRegistry
 from gateway.core.policy import Risk
 from gateway.letters import Row
-from gateway.mailer import Mailer, PermanentError
 
 NAME = "send_email"
-_AUTHORED = ("to", "cc", "subject", "body")
+_AUTHORED = ("to", "cc", "bcc", "subject", "body", "html", "attachments")
 _WIRE = policy.SMTP.clone(max_line_length=998, header_factory=RememberingRegistry())
 _READ = policy.default.clone(header_factory=RememberingRegistry())
 _LONGEST_LINE = 998
@@ -30,10 +34,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendEmail:
-    """Prepares and performs emails under one installation's settings.
+    """Prepares emails under one installation's settings.
 
     `sender` is From, `envelope_sender` gets the bounces; mail that stays within `internal_domains` has
-    `internal_risk`, any other is high.
+    `internal_risk`, any other is high. Without `attachments` no file goes along.
     """
 
     sender: str
@@ -42,46 +46,54 @@ class SendEmail:
     internal_domains: frozenset[str] = frozenset()
     internal_risk: Risk = Risk.MEDIUM
     max_recipients: int = 20
+    attachments: Attachments | None = None
 
     editable = (
         Field("to", FieldType.STRINGS),
         Field("cc", FieldType.STRINGS),
+        Field("bcc", FieldType.STRINGS),
         Field("subject", FieldType.STRING),
         Field("body", FieldType.STRING),
+        Field("html", FieldType.STRING),
     )
 
     async def prepare(self, parameters: Mapping[str, Any]) -> Action:
-        """Check recipients and text strictly, fill in the sender, and see that the mail can be built.
+        """Check recipients, text and files strictly, fill in the sender, and see that the mail can be built.
+
+        A mail has `body` or `html`; the text that goes with HTML is made from it, so that both say the same.
 
         Raises:
-            ActionRefusedError: an address, the subject or the body is not fit to send.
+            ActionRefusedError: an address, the subject, the content or a file is not fit to send.
         """
         if unknown := [name for name in parameters if name not in _AUTHORED]:
             raise ActionRefusedError(
                 f"{NAME} takes {', '.join(_AUTHORED)}; not {', '.join(map(str, unknown))}"
             )
-        to, cc = _addresses("to", parameters.get("to")), _addresses("cc", parameters.get("cc"))
-        if not to:
-            raise ActionRefusedError("to: at least one recipient is needed")
-        if len(to) + len(cc) > self.max_recipients:
-            raise ActionRefusedError(f"to, cc: {len(to) + len(cc)} recipients, at most {self.max_recipients}")
-        authored = {
+        authored: dict[str, Any] = {
             "from": self.sender,
-            "to": to,
-            "cc": cc,
+            **self._recipients(parameters),
             "subject": _subject(parameters.get("subject")),
-            "body": _body(parameters.get("body")),
+            **_content(parameters.get("body"), parameters.get("html")),
             "envelope_from": self.envelope_sender,
         }
         if self.reply_to:
             authored["reply_to"] = self.reply_to
+        files: Sequence[bytes] = ()
+        if parameters.get("attachments"):
+            if self.attachments is None:
+                raise ActionRefusedError("attachments: none are allowed here")
+            described = asyncio.to_thread(self.attachments.describe, parameters["attachments"])
+            authored["attachments"], files = await described
         action = Action(NAME, authored)
-        build(action, "<check@gateway.invalid>", datetime(2000, 1, 1, tzinfo=UTC))
+        build(action, "<check@gateway.invalid>", datetime(2000, 1, 1, tzinfo=UTC), files)
         return action
 
     def proposed(self, action: Action) -> Mapping[str, Any]:
         """Keep what an agent or editor may say; the sender always comes from the settings."""
-        return {name: action.parameters[name] for name in _AUTHORED}
+        given = {name: action.parameters[name] for name in _AUTHORED if name in action.parameters}
+        if "attachments" in given:
+            given["attachments"] = [fact["path"] for fact in given["attachments"]]
+        return given
 
     def summary(self, action: Action) -> str:
         """Name the first recipient, how many more there are, and the subject."""
@@ -90,30 +102,49 @@ class SendEmail:
         return f"Send email to {first}{more}: {action.parameters['subject']}"
 
     def rows(self, action: Action) -> tuple[Row, ...]:
-        """Show envelope, headers and body, all of them."""
+        """Show envelope, headers and content, all of them."""
         shown = action.parameters
         headers = [
             Row("From", shown["from"]),
             Row("To", ", ".join(shown["to"])),
             Row("Cc", ", ".join(shown["cc"])),
+            Row("Bcc", ", ".join(shown.get("bcc", ()))),
+            Row("Recipients", _counted(recipients(action))),
             Row("Reply-To", shown.get("reply_to", "")),
             Row("Subject", shown["subject"]),
         ]
-        return (*(row for row in headers if row.value), Row("Body", shown["body"]))
+        content = _hypertext_rows(shown["html"]) if "html" in shown else [Row("Body", shown["body"])]
+        files = [
+            Row(f"Attachment {n}", _file(fact)) for n, fact in enumerate(shown.get("attachments", ()), 1)
+        ]
+        return (*(row for row in headers if row.value), *files, *content)
 
     def risk(self, action: Action) -> Risk:
         """High as soon as one recipient is outside."""
         domains = {address.rsplit("@", 1)[1].lower() for address in recipients(action)}
         return self.internal_risk if domains <= self.internal_domains else Risk.HIGH
 
+    def _recipients(self, parameters: Mapping[str, Any]) -> dict[str, list[str]]:
+        found = {field: _addresses(field, parameters.get(field)) for field in ("to", "cc", "bcc")}
+        if not found["to"]:
+            raise ActionRefusedError("to: at least one recipient is needed")
+        count = sum(map(len, found.values()))
+        if count > self.max_recipients:
+            raise ActionRefusedError(f"to, cc, bcc: {count} recipients, at most {self.max_recipients}")
+        # An action without hidden recipients has no such field, as it has always been.
+        return {field: found[field] for field in found if field != "bcc" or found[field]}
+
 
 def recipients(action: Action) -> tuple[str, ...]:
-    """List the envelope's recipients: to and cc, each once."""
-    return tuple(dict.fromkeys((*action.parameters["to"], *action.parameters["cc"])))
+    """List the envelope's recipients: to, cc and bcc, each once."""
+    named = action.parameters
+    return tuple(dict.fromkeys((*named["to"], *named["cc"], *named.get("bcc", ()))))
 
 
-def build(action: Action, message_id: str, date: datetime) -> bytes:
+def build(action: Action, message_id: str, date: datetime, files: Sequence[bytes] = ()) -> bytes:
     """Make the octets that go over the wire, and read them back to see that they say what was approved.
+
+    `files` are the octets of the attachments, in their order.
 
     Raises:
         ActionRefusedError: what would be sent is not what the action says (CVE-2024-6923 and its kin).
@@ -123,35 +154,21 @@ def build(action: Action, message_id: str, date: datetime) -> bytes:
         message[name] = value
     message["Date"] = format_datetime(date)
     message["Message-ID"] = message_id
-    body: str = action.parameters["body"]
-    plain = body.isascii() and max(map(len, body.splitlines()), default=0) <= _LONGEST_LINE
-    message.set_content(body, charset="utf-8", cte="7bit" if plain else "quoted-printable")
+    shown = action.parameters
+    (kind, text), *alternatives = _texts(action)
+    message.set_content(text, subtype=kind, charset="utf-8", cte=_encoding(text))
+    for kind, text in alternatives:
+        message.add_alternative(text, subtype=kind, charset="utf-8", cte=_encoding(text))
+    for fact, octets in zip(shown.get("attachments", ()), files, strict=True):
+        maintype, _, subtype = fact["type"].partition("/")
+        message.add_attachment(
+            octets, maintype=maintype, subtype=subtype, filename=fact["name"], cte="base64"
+        )
+    for n, part in enumerate(part for part in message.walk() if part.is_multipart()):
+        part.set_boundary(f"=_{sha256(f'{n}{message_id}'.encode()).hexdigest()[:32]}")
     octets = message.as_bytes()
     _compare(action, octets)
     return octets
-
-
-async def perform(
-    action: Action,
-    mailer: Mailer,
-    message_id: str,
-    date: datetime,
-    before_data: Callable[[], Awaitable[None]],
-) -> Receipt:
-    """Send the mail; `before_data` is awaited at the point of no return.
-
-    A refusal that will not change is a failed receipt. Other errors of the mailer pass through: temporary
-    ones may be tried again, doubt is a person's to resolve.
-    """
-    evidence = {"message_id": message_id, "recipients": list(recipients(action))}
-    octets = build(action, message_id, date)
-    sender = action.parameters["envelope_from"]
-    try:
-        answer = await mailer.send(sender, recipients(action), octets, before_data=before_data)
-    except PermanentError as error:
-        return Receipt(ReceiptStatus.FAILED, f"not sent: {error}", evidence | {"answer": str(error)})
-    summary = f"Email sent to {', '.join(recipients(action))}"
-    return Receipt(ReceiptStatus.DONE, summary, evidence | {"answer": answer})
 
 
 def _headers(action: Action) -> list[tuple[str, str]]:
@@ -166,18 +183,104 @@ def _headers(action: Action) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers if value or name == "Subject"]
 
 
+def _texts(action: Action) -> list[tuple[str, str]]:
+    """List the versions of the content, the plainest first (RFC 2046, 5.1.4)."""
+    shown = action.parameters
+    return (
+        [("plain", shown["text"]), ("html", shown["html"])] if "html" in shown else [("plain", shown["body"])]
+    )
+
+
+def _encoding(text: str) -> str:
+    plain = text.isascii() and max(map(len, text.split("\n"))) <= _LONGEST_LINE
+    return "7bit" if plain else "quoted-printable"
+
+
 def _compare(action: Action, octets: bytes) -> None:
     """Read a mail back as its recipient will, and refuse any difference."""
     wire = message_from_bytes(octets, policy=_READ)
+    # Every mail program starts the body at the first empty line, whatever a parser says.
     head = octets.split(b"\r\n\r\n", 1)[0].decode("ascii", "replace")
     names = [line.split(":", 1)[0] for line in head.split("\r\n") if not line.startswith((" ", "\t"))]
     ours = [name for name, _ in _headers(action)]
-    technical = ["Date", "Message-ID", "Content-Type", "Content-Transfer-Encoding", "MIME-Version"]
-    same_headers = sorted(names) == sorted((*ours, *technical))
+    technical = ["Date", "Message-ID", *(_MULTIPART if wire.is_multipart() else _SINGLE)]
+    same_headers = sorted(names) == sorted((*ours, *technical)) == sorted(wire.keys())
     same_values = all(str(wire[name]) == value for name, value in _headers(action))
-    same_body = wire.get_content().replace("\r\n", "\n") == action.parameters["body"]
-    if not (same_headers and same_values and same_body):
+    same_content = [_part(part) for part in wire.walk()] == _expected(action)
+    same_parts = {name.lower() for part in wire.iter_parts() for name in _names_below(part)} <= _OF_PARTS
+    sound = not any(part.defects or part.epilogue for part in wire.walk())
+    if not (same_headers and same_values and same_content and same_parts and sound):
         raise ActionRefusedError("the mail as built would not say what was proposed; nothing is sent")
+
+
+_SINGLE = ["Content-Type", "Content-Transfer-Encoding", "MIME-Version"]
+_MULTIPART = ["Content-Type", "MIME-Version"]
+_OF_PARTS = {"content-type", "content-transfer-encoding", "mime-version", "content-disposition"}
+
+_Part = tuple[str, str | None, str]
+"""What must be right in a part: its type, its file name and the SHA-256 of its octets."""
+
+
+def _names_below(part: Message) -> list[str]:
+    return [name for each in part.walk() for name in each]
+
+
+def _part(part: Message) -> _Part:
+    payload = part.get_payload(decode=True)
+    octets = payload if isinstance(payload, bytes) else b""
+    return part.get_content_type(), part.get_filename(), "" if part.is_multipart() else _hash(octets)
+
+
+def _expected(action: Action) -> list[_Part]:
+    texts: list[_Part] = [
+        (f"text/{kind}", None, _hash(text.replace("\n", "\r\n").encode())) for kind, text in _texts(action)
+    ]
+    files: list[_Part] = [
+        (fact["type"], fact["name"], fact["sha256"]) for fact in action.parameters.get("attachments", ())
+    ]
+    if len(texts) > 1:
+        texts.insert(0, ("multipart/alternative", None, ""))
+    mixed: list[_Part] = [("multipart/mixed", None, "")] if files else []
+    return [*mixed, *texts, *files]
+
+
+def _hash(octets: bytes) -> str:
+    return sha256(octets).hexdigest()
+
+
+# --- what people see ----------------------------------------------------------------------------------------
+
+
+def _counted(addresses: Sequence[str]) -> str:
+    """Count the recipients and name their domains, where there are several."""
+    if len(addresses) == 1:
+        return ""
+    domains = Counter(address.rsplit("@", 1)[1].lower() for address in addresses)
+    return f"{len(addresses)}: {', '.join(f'{count} at {domain}' for domain, count in domains.items())}"
+
+
+def _hypertext_rows(html: str) -> list[Row]:
+    read = hypertext.read(html)
+    mind = "Styles, classes or colours decide what of this its readers see, and how." if read.styled else ""
+    links = [Row(f"Link {n}", _link(target)) for n, target in enumerate(read.targets, 1)]
+    return [Row("Text", read.text), *([Row("Mind", mind)] if mind else []), *links, Row("HTML", html)]
+
+
+def _link(target: hypertext.Target) -> str:
+    text = f", shown as “{target.text}”" if target.text and target.text != target.url else ""
+    warning = ", WHICH NAMES ANOTHER HOST" if target.belies else ""
+    return f"{target.url} ({target.where}{text}{warning})"
+
+
+def _file(fact: Mapping[str, Any]) -> str:
+    size = "EMPTY" if fact["size"] == 0 else f"{fact['size']:,} bytes"
+    looks = f", its content is {fact['looks']}" if fact["looks"] else ""
+    warning = ", NOT WHAT ITS NAME SAYS" if is_disguised(fact["type"], fact["looks"] or None) else ""
+    lines = [f"{fact['path']}, {size}, {fact['type']}{looks}{warning}", f"SHA-256 {fact['sha256']}"]
+    return "\n".join(lines)
+
+
+# --- what is accepted ---------------------------------------------------------------------------------------
 
 
 def _addresses(field: str, value: Any) -> list[str]:
@@ -203,12 +306,24 @@ def _subject(value: Any) -> str:
     return subject
 
 
-def _body(value: Any) -> str:
+def _content(body: Any, html: Any) -> dict[str, str]:
+    if html is None or html == "":
+        return {"body": _long_text("body", body)}
+    if body is not None and body != "":
+        raise ActionRefusedError("body, html: give one of them; the text of an HTML mail is made from it")
+    source = _long_text("html", html)
+    try:
+        return {"html": source, "text": hypertext.read(source).text}
+    except hypertext.MarkupRefusedError as error:
+        raise ActionRefusedError(f"html: {error}") from error
+
+
+def _long_text(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ActionRefusedError("body: a text is needed")
-    body = value.replace("\r\n", "\n").replace("\r", "\n")
-    if _CONTROL.search(body):
-        raise ActionRefusedError("body: control characters are not allowed")
-    if len(body) > _LONGEST_BODY:
-        raise ActionRefusedError(f"body: {len(body):,} characters, at most {_LONGEST_BODY:,}")
-    return body if body.endswith("\n") else body + "\n"
+        raise ActionRefusedError(f"{field}: a text is needed")
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    if _CONTROL.search(text):
+        raise ActionRefusedError(f"{field}: control characters are not allowed")
+    if len(text) > _LONGEST_BODY:
+        raise ActionRefusedError(f"{field}: {len(text):,} characters, at most {_LONGEST_BODY:,}")
+    return text if text.endswith("\n") else text + "\n"

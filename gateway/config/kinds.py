@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from gateway.core import httpheaders, network, weburl
 from gateway.core.address import is_address, is_domain
 from gateway.core.transport import is_loopback
 
 SQLITE = "sqlite:///"
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhdw])")
 _UNITS = {
     "w": timedelta(weeks=1),
@@ -46,6 +48,20 @@ def _line(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError(f"must be one line of visible text, not {text!r}")
     return text
+
+
+def _table_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"must be the plain name of a table, of letters, digits and _, not {text!r}")
+    return text
+
+
+def _file_mode(text: str) -> str:
+    if not re.fullmatch(r"0?[67][0-7]{2}", text):
+        raise ValueError(
+            f"must be octal digits that let the owner read and write, such as '0640', not {text!r}"
+        )
+    return text.zfill(4)
 
 
 def _host(text: str) -> str:
@@ -148,6 +164,29 @@ def _web_url(text: str) -> SplitResult:
     return url
 
 
+def _api_prefix(text: str) -> str:
+    try:
+        url = weburl.read(text)
+    except ValueError as error:
+        raise ValueError(f"must be an address such as https://api.example.com/v1/: {error}") from None
+    if url.query:
+        raise ValueError("must end before the query")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        return str(network.networks([text])[0])
+    except ValueError:
+        raise ValueError(f"must be an address or a network such as 10.1.2.0/24, not {text!r}") from None
+
+
+def _header_name(text: str) -> str:
+    if not httpheaders.is_name(text):
+        raise ValueError(f"must be the name of a header such as Authorization, not {text!r}")
+    return text
+
+
 def _store_url(text: str, info: ValidationInfo) -> str:
     path = text.removeprefix(SQLITE)
     if text and path in {text, "", ":memory:"}:
@@ -155,7 +194,24 @@ def _store_url(text: str, info: ValidationInfo) -> str:
     return text and SQLITE + str(_anchored(Path(path), info))
 
 
+def _database_url(text: str, info: ValidationInfo) -> str:
+    """Take a database's URL apart; the text is never repeated, since it may hold a password."""
+    if text.startswith(SQLITE):
+        return _store_url(text, info)
+    try:
+        url = urlsplit(text)
+        sound = url.scheme == "postgresql" and url.port != 0 and len(url.path) > 1
+    except ValueError:
+        sound = False
+    if not sound or not text.isprintable() or not text.isascii():
+        raise ValueError("must be sqlite:///PATH or postgresql://USER@HOST/NAME")
+    if url.password is not None:
+        raise ValueError("must not hold a password, there is password_file for it")
+    return text
+
+
 Line = Annotated[str, AfterValidator(_line)]
+FileMode = Annotated[str, AfterValidator(_file_mode)]
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Whole = Annotated[int, Field(strict=True)]
@@ -173,4 +229,9 @@ Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "
 Location = Annotated[Path, AfterValidator(_anchored)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
+ApiPrefix = Annotated[str, AfterValidator(_api_prefix)]
+NetworkAddress = Annotated[str, AfterValidator(_network)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+TableName = Annotated[str, AfterValidator(_table_name)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]

@@ -20,7 +20,8 @@ _SAMPLE_OPENING = """\
 # The gateway's configuration, with every key there is. Generated: docs/configuration.md says more,
 # `gateway config check` says what is wrong.
 #
-# A key behind a `#` without space, such as `#port = 8080`, is left at its default.
+# A key behind a `#` without space, such as `#port = 8080`, is left at its default; a table behind one is not
+# there, and what it would switch on is off.
 # Paths are relative to this file's directory. A duration is a number and a unit: 30s, 15m, 24h, 2d, 1w.
 """
 
@@ -142,7 +143,8 @@ def _tables(table: type[Table], prefix: str = "") -> Iterator[tuple[str, type[Ta
         inner = table_in(field)
         if inner:
             name = f"{prefix}{key}"
-            yield f"[[{name}]]" if is_list(field) else f"[{name}]", inner
+            heading = f"[[{name}]]" if is_list(field) else f"[{name}]"
+            yield heading, inner
             yield from _tables(inner, f"{name}.")
 
 
@@ -153,7 +155,10 @@ def _plain_keys(table: type[Table]) -> dict[str, FieldInfo]:
 def _sampled(heading: str, table: type[Table]) -> str:
     defaults = _defaults(table)
     keys = (_sampled_key(key, field, defaults.get(key)) for key, field in _plain_keys(table).items())
-    return "\n".join([f"# {table.__doc__}", heading, *keys, ""])
+    lines = [line for part in (heading, *keys) for line in part.split("\n")]
+    if table.is_switch:
+        lines = [line if line.startswith("#") else f"#{line}" for line in lines]
+    return "\n".join([f"# {table.__doc__}", *lines, ""])
 
 
 def _sampled_key(key: str, field: FieldInfo, default: Any) -> str:

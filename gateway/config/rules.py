@@ -5,14 +5,19 @@ A rule names the tables it looks at as its parameters, and is passed over while 
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import combinations
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+from gateway.config.kinds import SQLITE
 from gateway.config.people import by_risk
 from gateway.config.problems import Problem, guess
 from gateway.config.tables import (
     OPENAI,
     Actions,
+    DatabaseWrite,
     Gateway,
     Http,
     Imap,
@@ -23,13 +28,16 @@ from gateway.config.tables import (
     Rules,
     SigningKey,
     Smtp,
+    Store,
     Token,
 )
+from gateway.core import httpheaders, weburl
 from gateway.core.policy import Decider, Risk
-from gateway.core.transport import Security, may_send_password
+from gateway.core.transport import Security, is_loopback, may_send_password
 from gateway.core.vocabulary import DENIALS, Verb, meanings
 
 _SECRET_LENGTH = 32
+_ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
 _ROOM = 64 - len("+") - 42
 """What a plus sign and a handle leave of the 64 octets of a local part (RFC 5321, 4.5.3.1.1)."""
 
@@ -207,11 +215,84 @@ def _quorum(key: str, rule: LowRule, reviewers: Sequence[Person]) -> Iterator[Pr
         yield Problem(f"{key}.quorum", f"is {rule.quorum}, but only {len(asked)} can be asked")
 
 
+def _sent_folder(imap: Imap, actions: Actions) -> Iterator[Problem]:
+    folder = (actions.send_email.sent_folder or "").lower()
+    if folder in map(str.lower, (imap.mailbox, imap.processed, imap.quarantine)):
+        problem = "must be another folder than those of [imap], or copies would be read as answers"
+        yield Problem("actions.send_email.sent_folder", problem)
+
+
 def _internal(actions: Actions) -> Iterator[Problem]:
     email = actions.send_email
     if email.internal_risk is not Risk.MEDIUM and not email.internal_domains:
         problem = "means nothing without internal_domains"
         yield Problem("actions.send_email.internal_risk", problem, warning=True)
+
+
+def _apis(actions: Actions) -> Iterator[Problem]:
+    if actions.api_call is None:
+        return
+    for position, api in enumerate(actions.api_call.allow):
+        key, secret = f"actions.api_call.allow[{position}]", api.secret.get_secret_value()
+        has_secret = api.file is not None or bool(secret)
+        if api.secret_header and not has_secret:
+            yield Problem(f"{key}.file", "is missing", "secret_header needs it")
+        if has_secret and not api.secret_header:
+            yield Problem(f"{key}.secret_header", "is missing", "it says where the secret goes")
+        if secret and not httpheaders.is_value(secret):
+            yield Problem(f"{key}.file" if api.file else f"{key}.secret", "must hold one line of plain ASCII")
+        if has_secret and not may_send_password(_transport(api.url), weburl.read(api.url).host):
+            yield Problem(f"{key}.url", "must be https, the secret could be read on its way")
+        for name in (*api.headers, *([api.secret_header] if api.secret_header else [])):
+            if name.lower() in httpheaders.RESERVED:
+                yield Problem(f"{key}.headers", f"{name} is set by the gateway alone")
+        if api.secret_header and api.secret_header.lower() in map(str.lower, api.headers):
+            yield Problem(f"{key}.headers", f"{api.secret_header} is for the secret, no agent may set it")
+    for (first, one), (second, other) in combinations(enumerate(actions.api_call.allow), 2):
+        if one.name == other.name:
+            problem = f"is that of actions.api_call.allow[{first}] too"
+            yield Problem(f"actions.api_call.allow[{second}].name", problem)
+
+
+def _transport(url: str) -> Security:
+    return Security.TLS if url.startswith("https:") else Security.NONE
+
+
+def _databases(actions: Actions) -> Iterator[Problem]:
+    for position, database in enumerate(actions.database_write):
+        key = f"actions.database_write[{position}]"
+        yield from _database(key, database)
+        if any(database.name == other.name for other in actions.database_write[:position]):
+            yield Problem(f"{key}.name", "is that of another database too")
+
+
+def _database(key: str, database: DatabaseWrite) -> Iterator[Problem]:
+    if not (database.insert or database.update or database.delete):
+        yield Problem(f"{key}.insert", "is missing", "or update or delete: nothing may be written there yet")
+    if database.url.startswith(SQLITE):
+        if database.password or database.password_file:
+            yield Problem(f"{key}.password_file", "means nothing for a file")
+        return
+    url = urlsplit(database.url)
+    if find_spec("psycopg") is None:
+        hint = "pip install 'approval-gateway[postgresql]'"
+        yield Problem(f"{key}.url", "needs psycopg, which is not installed", hint)
+    is_safe = set(parse_qs(url.query).get("sslmode", ())) & _ENCRYPTED
+    if url.hostname and not is_loopback(url.hostname) and not is_safe:
+        problem = "must say how the connection is protected, password and rows could be read on their way"
+        yield Problem(f"{key}.url", problem, "add ?sslmode=verify-full")
+
+
+def _own_database(gateway: Gateway, store: Store, actions: Actions) -> Iterator[Problem]:
+    named = store.url.removeprefix(SQLITE)
+    own = [
+        Path(named) if named else gateway.data_dir / "gateway.sqlite3",
+        gateway.data_dir / "checkpoints.sqlite3",
+    ]
+    for position, database in enumerate(actions.database_write):
+        path = Path(database.url.removeprefix(SQLITE))
+        if database.url.startswith(SQLITE) and path.resolve() in [each.resolve() for each in own]:
+            yield Problem(f"actions.database_write[{position}].url", "is the gateway's own database")
 
 
 _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
@@ -228,5 +309,9 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _people,
     _loops,
     _policies,
+    _sent_folder,
     _internal,
+    _apis,
+    _databases,
+    _own_database,
 )

@@ -5,25 +5,31 @@ The annotated sample, the manual and the JSON Schema are made from this file.
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
 
 from gateway.config.kinds import (
     SQLITE,
     Address,
+    ApiPrefix,
     ApiUrl,
+    DatabaseUrl,
     Domain,
     Duration,
+    FileMode,
+    HeaderName,
     Host,
     Line,
     Location,
     Moment,
+    NetworkAddress,
     Port,
     PublicUrl,
     ServerName,
     StoreUrl,
     Switch,
+    TableName,
     Whole,
     Zone,
     within,
@@ -38,6 +44,7 @@ OPENAI = "https://api.openai.com/v1"
 
 Security = Literal["tls", "starttls", "none"]
 Permission = Literal["start", "status", "approve"]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Door = Literal["reply", "link", "cli", "api"]
 Language = Literal["en", "de", "fr", "es", "pt", "it", "nl", "ja", "zh"]
 
@@ -59,6 +66,9 @@ def _usual(ports: dict[str, int], read: dict[str, Any]) -> int:
 
 class Table(BaseModel):
     """A table of the file: it cannot be changed and knows all of its keys."""
+
+    is_switch: ClassVar[bool] = False
+    """Whether being there at all switches something on; in the sample it is off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
@@ -302,12 +312,120 @@ class SendEmail(Table):
     max_recipients: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         20, description="Most recipients that one mail may have."
     )
+    sent_folder: Line | None = Field(
+        None,
+        description="Folder of `[imap]` that a copy of each sent mail is laid into; without it, none is.",
+    )
+    attachments: Location | None = Field(
+        None,
+        description="Directory of the files that may go along; without it no mail has attachments.",
+    )
+    max_attachments: Annotated[Whole, Field(ge=1, le=100)] = Field(
+        10, description="Most files that one mail may have."
+    )
+    max_attachment_bytes: Annotated[Whole, Field(ge=1, le=50 * 1024 * 1024)] = Field(
+        10 * 1024 * 1024, description="Most bytes that all files of one mail may have together."
+    )
+
+
+class WriteFile(Table):
+    """Where files may be written for the agent; without this table, none are."""
+
+    is_switch = True
+
+    root: Location = Field(
+        description="Directory that they lie in; its folders must be there, and no link is followed.",
+        examples=["files"],
+    )
+    max_bytes: Annotated[Whole, Field(ge=1, le=10_000_000)] = Field(
+        50_000,
+        description="Largest content, in bytes; of more than 50000, people see only the beginning and end.",
+    )
+    mode: FileMode = Field("0600", description="Rights that each written file gets, in octal digits.")
+    dotfiles: Switch = Field(
+        default=False, description="Whether files and folders may be named that begin with a dot."
+    )
+
+
+class Api(Table):
+    """A part of an API that may be called, and the secret that goes with each call."""
+
+    is_switch = True
+
+    name: Line = Field(description="What people see the service as.", examples=["crm"])
+    url: ApiPrefix = Field(
+        description="Scheme, host, port and the path that all calls begin with.",
+        examples=["https://api.example.com/v1/"],
+    )
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = Field(
+        description="What may be asked for.", examples=[["GET", "POST"]]
+    )
+    headers: tuple[HeaderName, ...] = Field((), description="Headers that the agent may set.")
+    secret_header: HeaderName | None = Field(
+        None, description="Header that the secret is sent in, never shown to anybody."
+    )
+    file: Location | None = Field(
+        None, description="File with the value of that header, such as `Bearer` and a token."
+    )
+    secret: SecretStr = Field(SecretStr(""), description="The value itself; better in a file.")
+
+
+class ApiCall(Table):
+    """What may be called for the agent; without this table, nothing is."""
+
+    is_switch = True
+
+    timeout: Annotated[Duration, within(timedelta(seconds=1), timedelta(minutes=10))] = Field(
+        timedelta(seconds=30),
+        description="How long a call may take; without an answer by then it is in doubt.",
+    )
+    max_response_bytes: Annotated[Whole, Field(ge=4096, le=50 * 1024 * 1024)] = Field(
+        1024 * 1024, description="Most bytes of an answer that are read."
+    )
+    allow_private: tuple[NetworkAddress, ...] = Field(
+        (), description="Addresses that may be called although they are not public."
+    )
+    allow: Annotated[tuple[Api, ...], Field(min_length=1)]
+
+
+class DatabaseWrite(Table):
+    """A database that rows may be written to for the agent; without such a table, none are."""
+
+    is_switch = True
+
+    name: Line = Field(description="What proposals and mails call it.", examples=["shop"])
+    url: DatabaseUrl = Field(
+        description="`sqlite:///PATH` of a file that is there, or `postgresql://USER@HOST/NAME`.",
+        examples=["postgresql://gateway@db.example.com/shop?sslmode=verify-full"],
+    )
+    password: SecretStr | None = Field(
+        None, min_length=1, description="The password itself; better in a file."
+    )
+    password_file: Location | None = Field(
+        None, description="File with the password.", examples=["secrets/shop-password"]
+    )
+    insert: tuple[TableName, ...] = Field(
+        (), description="Tables that rows may be inserted into.", examples=[["orders"]]
+    )
+    update: tuple[TableName, ...] = Field(
+        (), description="Tables whose rows may be changed; people see the rows as they are, all columns."
+    )
+    delete: tuple[TableName, ...] = Field((), description="Tables whose rows may be deleted.")
+    max_rows: Annotated[Whole, Field(ge=1, le=1000)] = Field(
+        10, description="Most rows that one statement may change or delete."
+    )
+    timeout: Annotated[Duration, within(timedelta(seconds=1), timedelta(minutes=5))] = Field(
+        timedelta(seconds=30), description="How long the database may take to answer."
+    )
 
 
 class Actions(Table):
     """What can be done for an agent, and within which limits."""
 
     send_email: SendEmail = Field(default_factory=SendEmail)
+    write_file: WriteFile | None = None
+    api_call: ApiCall | None = None
+    database_write: tuple[DatabaseWrite, ...] = ()
 
 
 class File(Table):

@@ -61,6 +61,18 @@ class Receipt:
     detail: Mapping[str, Any]
 
 
+class NothingDoneError(Exception):
+    """The outside world has done nothing; it may be tried again later."""
+
+
+class MisconfiguredError(NothingDoneError):
+    """The outside world has done nothing, and will not before an operator changes something."""
+
+
+class InDoubtError(Exception):
+    """The outside world was told and fell silent; it is never told again unasked."""
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadStarted:
     """Somebody asked an agent for something."""
@@ -140,8 +152,27 @@ class Resolved:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Bounced:
+    """A delivery report says that an approved mail did not reach a recipient; it may be forged."""
+
+    approval: str
+    recipient: str
+    status: str
+    diagnostic: str
+    at: datetime
+
+
 ExecutionFact = (
-    ThreadStarted | AskRefused | ThreadParked | ThreadEnded | EffectRequested | Performed | Doubted | Resolved
+    ThreadStarted
+    | AskRefused
+    | ThreadParked
+    | ThreadEnded
+    | EffectRequested
+    | Performed
+    | Doubted
+    | Resolved
+    | Bounced
 )
 
 GIVE_UP_AFTER = timedelta(hours=24)

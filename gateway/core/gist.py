@@ -27,6 +27,8 @@ class Gist:
     """Whom a letter did not reach, if this is a bounce."""
     returned: tuple[str, ...] = ()
     """What may be handles of ours in the letter that the bounce brings back."""
+    sent: tuple[str, ...] = ()
+    """What may be outbox rows of ours: where the mail that comes back was an action and no letter."""
 
 
 def survey(raw: bytes, own: Iterable[str] = (), trust: Trust | None = None) -> Gist:
@@ -39,7 +41,8 @@ def survey(raw: bytes, own: Iterable[str] = (), trust: Trust | None = None) -> G
         message_id=reply.message_id(raw),
         standing=_standing(raw, author, own),
         failures=failures,
-        returned=_returned(raw) if failures else (),
+        returned=_found(_RETURNED_HANDLE, raw) if failures else (),
+        sent=_found(_RETURNED_ROW, raw) if failures else (),
     )
 
 
@@ -50,11 +53,12 @@ def _standing(raw: bytes, author: Sender, own: Iterable[str]) -> Standing:
         return Standing.LISTED
 
 
-_RETURNED_ID = re.compile(
+_RETURNED_HANDLE = re.compile(
     rb"^message-id:\s{0,5}<(%b)\." % tokens.PATTERN.pattern.encode(), re.IGNORECASE | re.MULTILINE
 )
+_RETURNED_ROW = re.compile(rb"^message-id:\s{0,5}<([a-z2-7]{16})@", re.IGNORECASE | re.MULTILINE)
 
 
-def _returned(raw: bytes) -> tuple[str, ...]:
-    found = (match[1].decode().lower() for match in islice(_RETURNED_ID.finditer(raw), reply.MAX_HANDLES))
+def _found(pattern: re.Pattern[bytes], raw: bytes) -> tuple[str, ...]:
+    found = (match[1].decode().lower() for match in islice(pattern.finditer(raw), reply.MAX_HANDLES))
     return tuple(dict.fromkeys(found))

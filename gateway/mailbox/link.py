@@ -167,6 +167,10 @@ class Link:
         uidplus = client.has_capability("UIDPLUS")
         await self._ask(client.uid("expunge", number) if uidplus else client.expunge())
 
+    async def append(self, folder: str, octets: bytes) -> None:
+        """Lay a mail into a folder, as one that was read."""
+        await self._ask(self._client.append(octets, _encode_folder(folder), r"\Seen"))
+
     async def wait(self, seconds: float, nudge: asyncio.Event) -> None:
         """Wait for a push or for `nudge`, but no longer than `seconds`."""
         nudged = asyncio.create_task(nudge.wait())

@@ -64,8 +64,8 @@ class Ledger:
     ) -> None:
         """Tell everybody concerned how the action ended, and operators when it did not end well."""
         done = receipt.status is ReceiptStatus.DONE
-        # What a person says after a doubt is passed on as their word, not as the mail server's.
-        result = "resolved" if done and occasion else "sent" if done else str(receipt.status)
+        # What a person says after a doubt is passed on as their word, not as the outside world's.
+        result = "resolved" if done and occasion else str(receipt.status)
         details = {"result": result, "answer": receipt.summary}
         self.enqueue(tx, approval.thread, _outcome(approval, {**receipt.detail, **details}, occasion), now)
         if not done:
@@ -80,7 +80,9 @@ class Ledger:
         """Put an action that was begun, and got no answer, into a person's hands."""
         now = self._clock()
         approval = tx.approval(str(row.approval))
-        evidence = {**row.evidence, "stage": stage, "begun_at": row.updated_at.isoformat()}
+        evidence = dict(row.evidence)
+        look = evidence.pop("look", "Find out whether it was done")
+        evidence |= {"stage": stage, "begun_at": row.updated_at.isoformat()}
         tx.move(row, RowState.IN_DOUBT, now, evidence=evidence, note=f"in doubt: {stage}")
         tx.record(approval.thread, [Doubted(approval.id, evidence, now)])
         tx.set_thread(approval.thread, ThreadState.WAITING, now)
@@ -89,10 +91,26 @@ class Ledger:
         alert = Alert(
             what="An approved action is in doubt.",
             next=(
-                "Look in the Sent folder or the mail server's log, then run gateway resolve"
-                f" {approval.id} with --done or --not-done. It is never sent again by itself."
+                f"{look}, then run gateway resolve {approval.id} with --done or --not-done."
+                " It is never done again by itself."
             ),
             facts={**_named(approval), **{name: str(value) for name, value in evidence.items()}},
+        )
+        self.alert(tx, alert, approval.id, now)
+
+    def tell_bounce(
+        self, tx: Transaction, approval: Approval, recipient: str, why: str, now: datetime
+    ) -> None:
+        """Tell whoever asked for a mail, and operators, that it came back from one recipient."""
+        if "@" in approval.requester:
+            details = {"result": "bounced", "answer": f"{recipient}: {why}"}
+            occasion = f"bounced-{recipient}"
+            letter = SendLetter(Letter.OUTCOME, approval.requester, approval.id, details, occasion)
+            self.enqueue(tx, approval.thread, [letter], now)
+        alert = Alert(
+            what=f"An approved mail to {recipient} came back.",
+            next="Check the address; ask anew if the mail is still needed. Other recipients may have got it.",
+            facts={**_named(approval), "reason": why},
         )
         self.alert(tx, alert, approval.id, now)
 

@@ -1,11 +1,12 @@
 """What graphs and outbox report: where a thread has stopped, what became of a letter or an action."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.actions import ActionRefusedError
+from gateway.actions import ActionRefusedError, send_email
 from gateway.core import action as core_action
 from gateway.core import payload
 from gateway.core.approval import Answer, Approval, Asked, Item, State, decide
@@ -13,6 +14,7 @@ from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter
 from gateway.core.execution import (
     AskRefused,
+    Bounced,
     EffectRequested,
     Performed,
     Receipt,
@@ -53,6 +55,9 @@ class _Do:
 class _Park:
     why: str
 
+
+_SENT = frozenset({RowState.DONE, RowState.IN_DOUBT})
+"""States of an action that may have left."""
 
 _Step = _Ask | _Refuse | _Do | _Park
 
@@ -222,6 +227,26 @@ class Reports(UseCases):
             )
             self._ledger.alert(tx, alert, approval, now)
 
+    def action_bounced(self, tx: Transaction, row_id: str, failures: Iterable[Failure]) -> None:
+        """Note in the caller's transaction that an approved mail came back; requester and operators hear.
+
+        Whoever got the mail could write such a report, so it counts for its recipients alone, once for each,
+        and nothing is undone or sent again.
+        """
+        row = tx.action_row(row_id)
+        if row is None or row.approval is None or row.state not in _SENT:
+            return
+        now, approval = self._clock(), tx.approval(row.approval)
+        left = _unreported(tx, approval)
+        for failure in failures:
+            recipient = left.pop(failure.address.lower(), None)
+            if recipient is None:
+                continue
+            status, diagnostic = one_line(failure.status or ""), one_line(failure.diagnostic)
+            tx.record(approval.thread, [Bounced(approval.id, recipient, status, diagnostic, now)])
+            self._ledger.tell_bounce(tx, approval, recipient, f"{status} {diagnostic}".strip(), now)
+            log.warning("action.bounced", approval=approval.id, status=status)
+
     def put_aside(self, tx: Transaction, why: str) -> None:
         """Tell operators in the caller's transaction that a mail broke the reader; once a day, for floods."""
         now = self._clock()
@@ -357,3 +382,12 @@ def _granted(tx: Transaction, thread: ThreadRow, request: payload.EffectRequest)
     if not tx.grant_is_sealed(approval):
         raise _UngrantedError(f"no sealed fact says that {approval.id} was granted; its rows were changed")
     return approval
+
+
+def _unreported(tx: Transaction, approval: Approval) -> dict[str, str]:
+    """Map each recipient of an approved mail, in lower case, to its address, unless it is known to bounce."""
+    facts = (fact for fact in tx.facts_about(approval.id) if fact.kind == Bounced.__name__)
+    known = {json.loads(fact.data)["recipient"] for fact in facts}
+    actions = (item.action for item in approval.items if item.action.type == send_email.NAME)
+    addresses = (address for action in actions for address in send_email.recipients(action))
+    return {address.lower(): address for address in addresses if address not in known}

@@ -114,6 +114,13 @@ class OutboxQueries(Queries):
         ).fetchone()
         return _outbox(row) if row else None
 
+    def action_row(self, row_id: str) -> OutboxRow | None:
+        """Find the row of this id, if it is one that carries out an action."""
+        row = self._execute(
+            "SELECT * FROM outbox WHERE id = :id AND kind = :kind", {"id": row_id, "kind": Perform.__name__}
+        ).fetchone()
+        return _outbox(row) if row else None
+
     def retrying(self, limit: int) -> list[OutboxRow]:
         """List the queued rows that were tried before, those due first in front."""
         found = self._execute(

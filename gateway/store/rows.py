@@ -24,6 +24,7 @@ from gateway.core.approval import (
 from gateway.core.effects import Effect, Perform, ResumeGraph, SendLetter, StartGraph
 from gateway.core.execution import (
     AskRefused,
+    Bounced,
     Doubted,
     EffectRequested,
     ExecutionFact,
@@ -147,6 +148,7 @@ _FACTS: Mapping[str, TypeAdapter[Any]] = {
         Performed,
         Doubted,
         Resolved,
+        Bounced,
     )
 }
 _APPROVAL = TypeAdapter(Approval)
@@ -216,7 +218,7 @@ def fact_approval(fact: AnyFact) -> str | None:
     """The approval a fact is about, if it is about one."""
     if isinstance(fact, Opened):
         return fact.approval.id
-    if isinstance(fact, EffectRequested | Performed | Doubted | Resolved):
+    if isinstance(fact, EffectRequested | Performed | Doubted | Resolved | Bounced):
         return fact.approval
     if isinstance(fact, ThreadStarted | AskRefused | ThreadParked | ThreadEnded):
         return None

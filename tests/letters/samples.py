@@ -168,13 +168,19 @@ SAMPLES: Mapping[str, Sample] = {
         voted(Verdict.APPROVE),
         posting(5, to=ALICE, **TOLD),
         rows(),
-        {"result": "sent", "answer": "250 2.0.0 Ok: queued as 4F1", "message_id": "<5d2f@example.com>"},
+        {"result": "done", "answer": "250 2.0.0 Ok: queued as 4F1", "message_id": "<5d2f@example.com>"},
     ),
     "outcome-in-doubt": Sample(
         Letter.OUTCOME,
         voted(Verdict.APPROVE),
         posting(6),
         details={"result": "in doubt", "answer": "no answer within 120 seconds"},
+    ),
+    "outcome-bounced": Sample(
+        Letter.OUTCOME,
+        voted(Verdict.APPROVE),
+        posting(15, to=ALICE, **TOLD),
+        details={"result": "bounced", "answer": "team@example.com: 5.1.1 550 no such user"},
     ),
     "unclear": Sample(
         Letter.UNCLEAR,

@@ -1,4 +1,4 @@
-"""Mail servers for tests: the embedded one everywhere, Dovecot where it is installed."""
+"""Servers for tests: the embedded mail server everywhere, the real ones where they are installed."""
 
 import itertools
 import os
@@ -15,6 +15,7 @@ from gateway.mailer import Mailer, SmtpSettings
 from servers.certificate import make_certificate
 from servers.dovecot import PASSWORD, Dovecot, Front, find_dovecot
 from servers.postfix import Postfix, find_postfix
+from servers.postgresql import Postgresql, find_postgresql
 
 _logins = (f"approvals{number}" for number in itertools.count())
 
@@ -68,6 +69,17 @@ def postfix(dovecot: Dovecot) -> Iterator[Postfix]:
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         give_up("Postfix with OpenDKIM is not installed, or not for us: run tests/servers/install as root")
     with Postfix(program, dovecot, "example.com", "attack.example") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A running PostgreSQL; without it as for Dovecot."""
+    programs = find_postgresql()
+    if programs is None:
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up("PostgreSQL is not installed, or not for us: run tests/servers/install as root")
+    with Postgresql(programs) as server:
         yield server
 
 

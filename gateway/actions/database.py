@@ -1,0 +1,405 @@
+"""One database that agents may write to, and the one statement that is made for an approved change of it.
+
+A statement is built from names that the database itself gave us and from bound values, never from text.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.expression import TableClause
+from sqlalchemy.types import NullType, TypeEngine
+
+from gateway.actions.refusal import ActionRefusedError
+
+SQLITE = "sqlite:///"
+LARGEST_INTEGER = 2**53 - 1
+"""What canonical JSON can hold (RFC 8785)."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_VERBS = {"insert": sqlite3.SQLITE_INSERT, "update": sqlite3.SQLITE_UPDATE, "delete": sqlite3.SQLITE_DELETE}
+_HARMLESS = frozenset(
+    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_RECURSIVE}
+)
+
+_FOREIGN_KEYS = sa.text("SELECT * FROM pragma_foreign_key_list(:name)")
+_SPREADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A database and what may be done in it: for each operation, the tables.
+
+    `url` is `sqlite:///PATH` or `postgresql://[USER@]HOST[:PORT]/NAME`; `max_rows` is how many rows one
+    statement may touch; `timeout` bounds the wait for the database and for each statement.
+    """
+
+    name: str
+    url: str
+    password: str | None = field(default=None, repr=False)
+    tables: Mapping[str, frozenset[str]]
+    max_rows: int = 10
+    timeout: timedelta = timedelta(seconds=30)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file; if not, it is PostgreSQL."""
+        return self.url.startswith(SQLITE)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Connect in a way that cannot write.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        engine = self._engine(mode="ro")
+        try:
+            with engine.connect() as connection:
+                if not self.is_sqlite:
+                    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+                yield connection
+        finally:
+            engine.dispose()
+
+    def writing(self, operation: str, table: str) -> sa.Connection:
+        """Connect for one operation on one table, with a transaction begun; closing it takes all back.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer, or is locked.
+        """
+        connection = self._engine(mode="rw").connect()
+        try:
+            if self.is_sqlite:
+                connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+                _confine(connection, _VERBS[operation], table)
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _engine(self, mode: str) -> sa.Engine:
+        seconds = self.timeout.total_seconds()
+        if self.is_sqlite:
+            path = quote(self.url.removeprefix(SQLITE))
+
+            def connect() -> sqlite3.Connection:
+                # Steps of one transaction run in several threads, one after the other.
+                return sqlite3.connect(
+                    f"file:{path}?mode={mode}",
+                    uri=True,
+                    timeout=seconds,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+
+            return sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool, hide_parameters=True)
+        url = sa.make_url(self.url).set(drivername="postgresql+psycopg", password=self.password)
+        limits = f"-c statement_timeout={seconds:.0f}s -c lock_timeout={seconds:.0f}s"
+        return sa.create_engine(
+            url,
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+            connect_args={"connect_timeout": max(2, round(seconds)), "options": limits},
+        )
+
+
+def _confine(connection: sa.Connection, verb: int, table: str) -> None:
+    """Have SQLite refuse all but one kind of write to one table, and what the table's own triggers do.
+
+    What foreign keys would delete or change elsewhere is refused with it: nobody was shown that.
+    """
+
+    def allowed(
+        action: int, first: str | None, second: str | None, _: str | None, trigger: str | None
+    ) -> int:
+        is_own = action == verb and first is not None and first.lower() == table.lower()
+        is_triggered = action in _VERBS.values() and trigger is not None
+        is_function = action == sqlite3.SQLITE_FUNCTION and second != "load_extension"
+        if action in _HARMLESS or is_own or is_triggered or is_function:
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.set_authorizer(allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be changed, in the words of a proposal."""
+
+    operation: str
+    table: str
+    values: Mapping[str, Scalar]
+    where: Mapping[str, Scalar | Sequence[Scalar]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that a change would touch, as they are now; `first` are some of them, to be shown."""
+
+    count: int
+    sha256: str
+    first: tuple[Mapping[str, Scalar], ...]
+
+
+class Statement:
+    """The one statement for a change, and how to find the rows that it is about."""
+
+    def __init__(self, connection: sa.Connection, database: Database, change: Change) -> None:
+        """Look the names up in the database and bind the values.
+
+        Raises:
+            ActionRefusedError: a table, column or value does not fit.
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        self._database, self._change = database, change
+        self._columns = _reflected(connection, change.table)
+        _check_alone(connection, change)
+        kinds = {name: NullType() if database.is_sqlite else kind for name, kind in self._columns.items()}
+        self._table = sa.table(change.table, *(sa.column(name, kind) for name, kind in kinds.items()))
+        self.values = {
+            f"set_{name}": self._bound("values", name, each) for name, each in change.values.items()
+        }
+        self.where: dict[str, Any] = {}
+        conditions = [self._condition(name, each) for name, each in change.where.items()]
+        self._rows = sa.select(self._table).where(*conditions)
+        self._statement = _statement(self._table, change, conditions)
+        dialect = SQLiteDialect if database.is_sqlite else PGDialect
+        self.text = str(self._statement.compile(dialect=dialect(paramstyle="named")))
+
+    def rows(self, connection: sa.Connection, shown: int, *, lock: bool = False) -> Rows:
+        """Read the rows as they are now, at most one more than may be touched; `lock` keeps them so.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        if self._change.operation == "insert":
+            return Rows(0, _digest([]), ())
+        asked = self._rows.limit(self._database.max_rows + 1)
+        asked = asked.with_for_update() if lock and not self._database.is_sqlite else asked
+        found = connection.execute(asked, self.where).mappings()
+        plain = sorted(
+            ({name: _plain(value) for name, value in row.items()} for row in found),
+            key=lambda row: json.dumps(row, sort_keys=True),
+        )
+        return Rows(len(plain), _digest(plain), tuple(plain[:shown]))
+
+    def execute(self, connection: sa.Connection) -> int:
+        """Carry it out in the connection's transaction, and say how many rows it touched.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database refused, or does not answer.
+        """
+        counted = self._statement.execution_options(preserve_rowcount=True)
+        return connection.execute(counted, {**self.values, **self.where}).rowcount
+
+    def _condition(self, name: str, wanted: Any) -> ColumnElement[bool]:
+        column = self._table.c[name] if name in self._columns else None
+        if column is None:
+            raise self._unknown("where", name)
+        if wanted is None:
+            return column.is_(None)
+        if not isinstance(wanted, list | tuple):
+            self.where[f"where_{name}"] = self._bound("where", name, wanted)
+            return column == sa.bindparam(f"where_{name}", type_=column.type)
+        if not wanted or None in wanted:
+            raise ActionRefusedError(f"where: {name} needs a list of values, without null")
+        bound = {f"where_{name}_{n}": self._bound("where", name, each) for n, each in enumerate(wanted, 1)}
+        self.where |= bound
+        return column.in_([sa.bindparam(key, type_=column.type) for key in bound])
+
+    def _bound(self, where: str, name: str, value: Any) -> Any:
+        kind = self._columns.get(name)
+        if kind is None:
+            raise self._unknown(where, name)
+        try:
+            _check_plain(value)
+            fitted = _fitted_loosely(value, kind) if self._database.is_sqlite else _fitted(value, kind)
+        except (ValueError, InvalidOperation, OverflowError) as error:
+            raise ActionRefusedError(f"{where}: {name} ({kind}) {error}") from None
+        return fitted
+
+    def _unknown(self, where: str, name: str) -> ActionRefusedError:
+        known = ", ".join(self._columns)
+        return ActionRefusedError(f"{where}: {self._change.table} has no column {name!r}; it has {known}")
+
+
+def is_name(text: Any) -> bool:
+    """Whether a table or column of this name is ever used: plain letters, digits and underscores."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def _reflected(connection: sa.Connection, table: str) -> dict[str, TypeEngine[Any]]:
+    inspector = sa.inspect(connection)
+    if table not in inspector.get_table_names():
+        raise ActionRefusedError(f"table: there is no table {table} in the database")
+    return {str(column["name"]): column["type"] for column in inspector.get_columns(table)}
+
+
+def _check_alone(connection: sa.Connection, change: Change) -> None:
+    """Refuse what foreign keys would carry on into other tables: people are not shown those rows."""
+    for other, column, rules in _references(connection, change.table):
+        spread = rules.get(change.operation, "").upper()
+        is_touched = change.operation == "delete" or column is None or column in change.values
+        if spread in _SPREADING and is_touched:
+            raise ActionRefusedError(
+                f"table: {change.operation} in {change.table} would also change {other}"
+                f" ({spread} of its foreign key), which people are not shown"
+            )
+
+
+def _references(connection: sa.Connection, table: str) -> Iterator[tuple[str, str | None, Mapping[str, str]]]:
+    """Yield the foreign keys that lead to a table: from where, to which column, what follows from a change.
+
+    In SQLite the column may be None, which means the primary key.
+    """
+    inspector = sa.inspect(connection)
+    if connection.dialect.name == "sqlite":
+        # SQLAlchemy reads the rules there from the text of the schema, and overlooks some.
+        for other in inspector.get_table_names():
+            keys = connection.execute(_FOREIGN_KEYS, {"name": other}).mappings()
+            for key in keys:
+                if key["table"].lower() == table.lower():
+                    yield other, key["to"], {"delete": key["on_delete"], "update": key["on_update"]}
+        return
+    for (_, other), found in inspector.get_multi_foreign_keys().items():
+        for each in found:
+            if each["referred_table"] == table:
+                rules = each.get("options", {})
+                for column in each["referred_columns"]:
+                    yield (
+                        str(other),
+                        column,
+                        {"delete": rules.get("ondelete", ""), "update": rules.get("onupdate", "")},
+                    )
+
+
+def _statement(
+    table: TableClause, change: Change, conditions: Sequence[ColumnElement[bool]]
+) -> sa.Insert | sa.Update | sa.Delete:
+    values = {name: sa.bindparam(f"set_{name}", type_=table.c[name].type) for name in change.values}
+    match change.operation:
+        case "insert":
+            return sa.insert(table).values(values)
+        case "update":
+            return sa.update(table).values(values).where(*conditions)
+        case _:
+            return sa.delete(table).where(*conditions)
+
+
+def _check_plain(value: Any) -> None:
+    """Refuse what is no single JSON value that every database can hold."""
+    if isinstance(value, str):
+        if "\0" in value or not _is_text(value):
+            raise ValueError("must not hold NUL or half a character (a lone surrogate)")
+    elif isinstance(value, float):
+        if value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 - not a number differs from itself
+            raise ValueError("must be a finite number")
+    elif isinstance(value, int):
+        if abs(value) > LARGEST_INTEGER:
+            raise ValueError(f"must be at most {LARGEST_INTEGER}")
+    elif value is not None:
+        raise ValueError("must be one text, number, true, false or null")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fitted_loosely(value: Scalar, kind: TypeEngine[Any]) -> Scalar:
+    """Check a value against what SQLite's column was declared as; it is stored as it was shown."""
+    wanted: tuple[type, ...] | None = None
+    match kind:
+        case sa.LargeBinary():
+            raise ValueError("cannot be written, it holds binary data")
+        case sa.Boolean():
+            wanted = (bool,)
+        case sa.Integer():
+            wanted = (int,)
+        case sa.Numeric() | sa.Float():
+            wanted = (int, float)
+        case sa.String() | sa.Date() | sa.DateTime() | sa.Time():
+            wanted = (str,)
+    if value is not None and wanted and type(value) not in wanted:
+        raise ValueError(f"needs {' or '.join(_WORDS[each] for each in wanted)}")
+    return value
+
+
+def _fitted(value: Scalar, kind: TypeEngine[Any]) -> Any:
+    """Turn a value into what the column of a strictly typed database takes."""
+    if value is None:
+        return None
+    try:
+        wanted = kind.python_type
+    except NotImplementedError:
+        raise ValueError("cannot be written, its type is not supported") from None
+    if wanted in _FROM_TEXT and isinstance(value, str):
+        read = _FROM_TEXT[wanted](value)
+        if getattr(kind, "timezone", False) and getattr(read, "tzinfo", None) is None:
+            raise ValueError("needs an offset, such as +01:00 or Z")
+        return read
+    if wanted is Decimal and type(value) in {int, float}:
+        return Decimal(repr(value))
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted not in _WORDS:
+        needed = "needs a text" if wanted in _FROM_TEXT else "cannot be written, its type is not supported"
+        raise ValueError(needed)
+    if type(value) is not wanted:
+        raise ValueError(f"needs {_WORDS[wanted]}")
+    length = getattr(kind, "length", None)
+    if isinstance(value, str) and length is not None and len(value) > length:
+        raise ValueError(f"takes at most {length} characters, not {len(value)}")
+    return value
+
+
+_WORDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+}
+_FROM_TEXT: Mapping[type, Any] = {
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
+    time: time.fromisoformat,
+    Decimal: Decimal,
+    UUID: UUID,
+}
+
+
+def _plain(value: Any) -> Scalar:
+    """Word a value of a row as JSON that people can read."""
+    if isinstance(value, bytes | memoryview):
+        octets = bytes(value)
+        return f"{len(octets)} bytes, SHA-256 {sha256(octets).hexdigest()}"
+    if isinstance(value, int) and abs(value) <= LARGEST_INTEGER:
+        return value
+    if isinstance(value, float) and value == value and abs(value) != float("inf"):  # noqa: PLR0124 - see above
+        return value
+    return value if value is None else str(value)
+
+
+def _digest(rows: Sequence[Mapping[str, Scalar]]) -> str:
+    return sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,185 @@
+"""Insert, update or delete rows of one table: one statement with bound values, over rows that people saw."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.actions.database import Change, Database, Rows, Statement, is_name
+from gateway.actions.refusal import ActionRefusedError
+from gateway.core.action import Action, Field, FieldType
+from gateway.core.policy import Risk
+from gateway.letters import Row
+
+NAME = "database_write"
+SHOWN_ROWS = 5
+"""Rows that are shown of those that a statement would touch."""
+_OPERATIONS = ("insert", "update", "delete")
+_AUTHORED = ("database", "operation", "table", "values", "where")
+
+
+class DatabaseWrite:
+    """Prepares changes of the configured databases."""
+
+    editable = (Field("values", FieldType.JSON), Field("where", FieldType.JSON))
+
+    def __init__(self, databases: Sequence[Database]) -> None:
+        self._databases = {database.name: database for database in databases}
+
+    async def prepare(self, parameters: Mapping[str, Any]) -> Action:
+        """Check every name against settings and database, build the statement, and read what it would touch.
+
+        Raises:
+            ActionRefusedError: it is not allowed, does not fit the table, or touches no row or too many.
+        """
+        if unknown := [name for name in parameters if name not in _AUTHORED]:
+            raise ActionRefusedError(
+                f"{NAME} takes {', '.join(_AUTHORED)}; not {', '.join(map(str, unknown))}"
+            )
+        database = self._database(parameters.get("database"))
+        change = _change(parameters)
+        check_allowed(database, change)
+        try:
+            statement, rows = await asyncio.to_thread(_looked_up, database, change)
+        except SQLAlchemyError as error:
+            raise ActionRefusedError(f"database: {database.name} does not answer: {reason(error)}") from error
+        if change.operation != "insert":
+            _check_count(rows.count, database.max_rows)
+        return Action(
+            NAME,
+            {
+                "database": database.name,
+                "operation": change.operation,
+                "table": change.table,
+                "values": dict(change.values),
+                "where": {name: _listed(wanted) for name, wanted in change.where.items()},
+                "statement": statement.text,
+                "rows": rows.count,
+                "rows_sha256": rows.sha256,
+                "first_rows": [dict(row) for row in rows.first],
+            },
+        )
+
+    def _database(self, name: Any) -> Database:
+        if name is None and len(self._databases) == 1:
+            return next(iter(self._databases.values()))
+        found = self._databases.get(name) if isinstance(name, str) else None
+        if found is None:
+            raise ActionRefusedError(f"database: name one of {', '.join(sorted(self._databases))}")
+        return found
+
+    def proposed(self, action: Action) -> Mapping[str, Any]:
+        """Keep what an agent or editor may say; statement and rows are found out anew."""
+        return {name: action.parameters[name] for name in _AUTHORED}
+
+    def summary(self, action: Action) -> str:
+        """Say what happens to how many rows of which table."""
+        shown = action.parameters
+        where = f"{shown['table']} in {shown['database']}"
+        if shown["operation"] == "insert":
+            return f"Insert a row into {where}"
+        count = f"{shown['rows']} row{'' if shown['rows'] == 1 else 's'}"
+        return f"{shown['operation'].capitalize()} {count} of {where}"
+
+    def rows(self, action: Action) -> tuple[Row, ...]:
+        """Show the statement, each bound value, and the rows as they are now."""
+        return tuple(_rows(action.parameters))
+
+    def risk(self, action: Action) -> Risk:
+        """High for what changes or deletes, medium for what only adds."""
+        return Risk.MEDIUM if action.parameters["operation"] == "insert" else Risk.HIGH
+
+
+def change_of(action: Action) -> Change:
+    """Take the change out of a prepared action."""
+    shown = action.parameters
+    return Change(shown["operation"], shown["table"], shown["values"], shown["where"])
+
+
+def check_allowed(database: Database, change: Change) -> None:
+    """Compare a change with what its database's settings allow.
+
+    Raises:
+        ActionRefusedError: this operation on this table is not allowed.
+    """
+    tables = database.tables.get(change.operation, frozenset())
+    if change.table not in tables:
+        known = ", ".join(sorted(tables)) or "none"
+        raise ActionRefusedError(
+            f"table: {change.operation} in {database.name} is allowed for {known}, not for {change.table!r}"
+        )
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """Say why the database refused, in its own words, on one line and without our values."""
+    return " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
+
+
+def _looked_up(database: Database, change: Change) -> tuple[Statement, Rows]:
+    with database.reading() as connection:
+        statement = Statement(connection, database, change)
+        return statement, statement.rows(connection, SHOWN_ROWS)
+
+
+def _change(parameters: Mapping[str, Any]) -> Change:
+    operation, table = parameters.get("operation"), parameters.get("table")
+    if not isinstance(operation, str) or operation not in _OPERATIONS:
+        raise ActionRefusedError(f"operation: one of {', '.join(_OPERATIONS)} is needed")
+    if not is_name(table):
+        raise ActionRefusedError("table: the plain name of one table is needed")
+    values, where = (_by_column(name, parameters.get(name)) for name in ("values", "where"))
+    for given, wanted, why in (
+        (values, operation != "delete", "values: columns and their values are needed"),
+        (where, operation != "insert", "where: columns and the values that rows must have are needed"),
+    ):
+        if wanted and not given:
+            raise ActionRefusedError(why)
+        if given and not wanted:
+            raise ActionRefusedError(f"{why.partition(':')[0]}: there are none in {operation}")
+    return Change(operation, str(table), values, where)
+
+
+def _by_column(name: str, given: Any) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(map(is_name, given)):
+        raise ActionRefusedError(f"{name}: an object is needed, of plain column names and their values")
+    return given
+
+
+def _check_count(count: int, most: int) -> None:
+    if not count:
+        raise ActionRefusedError("where: no row has these values, so nothing would change")
+    if count > most:
+        raise ActionRefusedError(
+            f"where: more than {most} rows have these values, at most {most} may be touched"
+        )
+
+
+def _listed(wanted: Any) -> Any:
+    return list(wanted) if isinstance(wanted, tuple) else wanted
+
+
+def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
+    yield Row("Database", shown["database"])
+    yield Row("Statement", shown["statement"])
+    for name, value in shown["values"].items():
+        yield Row(f"set_{name}", _json(value))
+    for name, wanted in shown["where"].items():
+        if isinstance(wanted, list):
+            yield from (Row(f"where_{name}_{n}", _json(each)) for n, each in enumerate(wanted, 1))
+        elif wanted is not None:
+            yield Row(f"where_{name}", _json(wanted))
+    if shown["operation"] == "insert":
+        return
+    yield Row("Rows now", f"{shown['rows']}, SHA-256 {shown['rows_sha256']}")
+    for number, row in enumerate(shown["first_rows"], 1):
+        yield Row(f"Row {number}", "\n".join(f"{name}: {_json(value)}" for name, value in row.items()))
+    if more := shown["rows"] - len(shown["first_rows"]):
+        yield Row("Not shown", f"{more} more rows")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 import gateway
 from builders import approval
 from gateway.actions import ActionRefusedError, Actions
-from gateway.actions.perform import Attempt, Job, UnapprovedError, perform
+from gateway.actions.perform import Attempt, Job, UnapprovedError, perform, recomputed
 from gateway.core.action import Action, digest
 from gateway.core.approval import Approval, Item, State
 from gateway.core.execution import Receipt, ReceiptStatus
+from test_action import JSON, TEXT
 
 PACKAGE = Path(gateway.__file__).parent
 PERFORM = PACKAGE / "actions" / "perform"
@@ -80,6 +81,13 @@ def test_an_action_whose_kind_is_not_configured_is_still_shown() -> None:
     """Its letters and pages are written all the same, with every parameter."""
     rows = Actions({}).rows(ACTION)
     assert [(row.label, row.value) for row in rows] == [("times", "3"), ("where", "tower")]
+
+
+@given(st.dictionaries(TEXT, JSON | st.floats(allow_nan=False, allow_infinity=False)))
+def test_the_executor_digests_alike_with_other_code(parameters: dict[str, Any]) -> None:
+    """T09, T16: what is granted is found again by code that shares nothing with what made the digest."""
+    action = Action("ring_bell", parameters)
+    assert recomputed(action) == digest(action)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.APPROVED])

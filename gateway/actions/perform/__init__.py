@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+
+import jcs
 
 from gateway.actions.perform.attempt import Attempt, Performer
 from gateway.actions.refusal import ActionRefusedError
@@ -9,7 +12,7 @@ from gateway.core import action as core
 from gateway.core.approval import Approval, State
 from gateway.core.execution import Receipt
 
-__all__ = ["Attempt", "Job", "Performer", "UnapprovedError", "perform"]
+__all__ = ["Attempt", "Job", "Performer", "UnapprovedError", "perform", "recomputed"]
 
 
 class UnapprovedError(RuntimeError):
@@ -43,6 +46,15 @@ async def perform(job: Job, performers: Mapping[str, Performer]) -> Receipt:
     return await performer.perform(action, job.attempt)
 
 
+def recomputed(action: core.Action) -> str:
+    """Digest the stored action anew by other code than made the digest that people granted.
+
+    A fault in one canonical form (RFC 8785) would otherwise be in both, and two actions could share a digest.
+    """
+    whole = {"version": core.DIGEST_VERSION, "type": action.type, "parameters": dict(action.parameters)}
+    return sha256(jcs.canonicalize(whole)).hexdigest()
+
+
 def _checked(job: Job) -> core.Action:
     approval = job.approval
     if approval.state is not State.APPROVED or not job.is_granted:
@@ -50,7 +62,7 @@ def _checked(job: Job) -> core.Action:
     if len(approval.items) != 1:
         raise UnapprovedError(f"approval {approval.id} holds no single action")
     (item,) = approval.items
-    if not core.digest(item.action) == item.digest == approval.digest == job.digest:
+    if not recomputed(item.action) == item.digest == approval.digest == job.digest:
         raise UnapprovedError(f"the stored action of {approval.id} is not the one that was approved")
     if job.attempt.approval != approval.id:
         raise UnapprovedError(f"the attempt is at {job.attempt.approval}, not at {approval.id}")

@@ -135,7 +135,7 @@ async def test_rows_are_updated_as_shown(shop: Shop) -> None:
     facts = shown(shop, action)
     assert facts["Statement"].startswith("UPDATE orders SET status=:set_status")
     assert ":where_status" in facts["Statement"]
-    assert (facts["set_status"], facts["where_status"]) == ('"sent"', '"open"')
+    assert (facts["Values"], facts["Where"]) == ('{"status": "sent"}', '{"status": "open"}')
     assert facts["Rows now"].startswith("2, SHA-256 ")
     assert facts["Row 1"].startswith('id: 1\nstatus: "open"\namount: ')
     assert shop.kind.summary(action) == "Update 2 rows of orders in shop"
@@ -174,7 +174,7 @@ async def test_rows_are_deleted_by_a_list(shop: Shop) -> None:
     action = await shop.prepared(operation="delete", values=None, where={"id": [1, 4], "note": None})
     assert shop.kind.risk(action) is Risk.HIGH
     facts = shown(shop, action)
-    assert (facts["where_id_1"], facts["where_id_2"]) == ("1", "4")
+    assert facts["Where"] == '{"id": [1, 4], "note": null}'
     assert "orders.note IS NULL" in facts["Statement"]
     await shop.write(action)
     assert shop.query("SELECT id FROM orders ORDER BY id") == [(2,), (3,), (5,), (6,), (7,)]

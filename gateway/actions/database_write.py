@@ -84,7 +84,7 @@ class DatabaseWrite:
         return f"{shown['operation'].capitalize()} {count} of {where}"
 
     def rows(self, action: Action) -> tuple[Row, ...]:
-        """Show the statement, each bound value, and the rows as they are now."""
+        """Show the statement, the values that are bound in it, and the rows as they are now."""
         return tuple(_rows(action.parameters))
 
     def risk(self, action: Action) -> Risk:
@@ -165,13 +165,8 @@ def _listed(wanted: Any) -> Any:
 def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("Database", shown["database"])
     yield Row("Statement", shown["statement"])
-    for name, value in shown["values"].items():
-        yield Row(f"set_{name}", _json(value))
-    for name, wanted in shown["where"].items():
-        if isinstance(wanted, list):
-            yield from (Row(f"where_{name}_{n}", _json(each)) for n, each in enumerate(wanted, 1))
-        elif wanted is not None:
-            yield Row(f"where_{name}", _json(wanted))
+    yield Row("Values", _json(shown["values"]))
+    yield Row("Where", _json(shown["where"]))
     if shown["operation"] == "insert":
         return
     yield Row("Rows now", f"{shown['rows']}, SHA-256 {shown['rows_sha256']}")

@@ -14,6 +14,7 @@ from crashing import Daemons, Point, installed
 from gateway.core.execution import RowState
 from running import ALICE, HIGH, OPS, PEOPLE, Gateway, running
 from servers.post import Post
+from website import defaults
 
 TEXT = "Quarter 1\n=========\n\nSales: 120 — up 4%\n"
 FILE = {
@@ -117,6 +118,21 @@ async def test_edited_rows_are_asked_again(gateway: Gateway, tmp_path: Path) -> 
     await gateway.reply(await gateway.letter("ask", ALICE), "APPROVE")
     await gateway.letter("outcome", ALICE)
     assert statuses(tmp_path) == ["open", "établi", "sent"]
+
+
+async def test_rows_are_edited_on_the_page(gateway: Gateway, tmp_path: Path) -> None:
+    """The page takes JSON for a condition; what is none is said, and what is leads to other rows."""
+    await gateway.ask(**proposing(ROWS))
+    link = (await gateway.letter("ask", ALICE)).link
+    refused = await gateway.choose(link, decision="modify", **{"edit.where": "id = 2"})
+    assert (refused.status_code, "where: an object is needed" in refused.text) == (422, True)
+    shown = await gateway.choose(link, decision="modify", **{"edit.where": '{"id": 2}'})
+    assert "Update 1 row of orders in shop" in shown.text
+    confirmed = await gateway.client.post(link, data=defaults(shown.text) | {"decision": "modify"})
+    assert confirmed.status_code in {200, 303}
+    await gateway.choose((await gateway.letter("ask", ALICE)).link, decision="approve")
+    await gateway.letter("outcome", ALICE)
+    assert statuses(tmp_path) == ["open", "closed", "sent"]
 
 
 async def test_a_file_that_came_meanwhile_is_told_and_kept(gateway: Gateway, tmp_path: Path) -> None:

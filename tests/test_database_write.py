@@ -191,6 +191,13 @@ async def test_an_edit_is_prepared_anew(shop: Shop) -> None:
         await actions.edit(item, {"where": {"status": "late"}})
 
 
+async def test_a_whole_number_is_one_however_it_is_written(shop: Shop) -> None:
+    """JSON does not tell 3.0 from 3, so neither does the action."""
+    assert await shop.prepared(where={"id": [1.0, 2]}) == await shop.prepared(where={"id": [1, 2.0]})
+    await shop.write(await shop.prepared(where={"id": 1.0}))
+    assert shop.query("SELECT id FROM orders WHERE status = 'sent' ORDER BY id") == [(1,), (3,)]
+
+
 # --- what is not done --------------------------------------------------------------------------------------
 
 SHAPES: list[dict[str, Any]] = [

@@ -54,7 +54,7 @@ class DatabaseWrite:
                 "operation": change.operation,
                 "table": change.table,
                 "values": dict(change.values),
-                "where": {name: _listed(wanted) for name, wanted in change.where.items()},
+                "where": dict(change.where),
                 "statement": statement.text,
                 "rows": rows.count,
                 "rows_sha256": rows.sha256,
@@ -146,7 +146,14 @@ def _by_column(name: str, given: Any) -> Mapping[str, Any]:
         return {}
     if not isinstance(given, Mapping) or not all(map(is_name, given)):
         raise ActionRefusedError(f"{name}: an object is needed, of plain column names and their values")
-    return given
+    return {column: _plain_number(value) for column, value in given.items()}
+
+
+def _plain_number(value: Any) -> Any:
+    """Write 3.0 as 3: JSON has one kind of number, and models name whole ones either way."""
+    if isinstance(value, list | tuple):
+        return [_plain_number(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_count(count: int, most: int) -> None:
@@ -156,10 +163,6 @@ def _check_count(count: int, most: int) -> None:
         raise ActionRefusedError(
             f"where: more than {most} rows have these values, at most {most} may be touched"
         )
-
-
-def _listed(wanted: Any) -> Any:
-    return list(wanted) if isinstance(wanted, tuple) else wanted
 
 
 def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:

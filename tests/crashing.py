@@ -22,7 +22,7 @@ from gateway.config import load
 from gateway.core.effects import SendLetter
 from gateway.core.execution import RowState, ThreadState
 from gateway.store import Transaction
-from running import ALICE, BOB, OPS, PEOPLE, RITA, Clock, Gateway, install, recorded
+from running import ALICE, BOB, HIGH, OPS, PEOPLE, RITA, Clock, Gateway, install, recorded
 from servers.post import Post
 
 PATIENCE_SECONDS = 20.0
@@ -146,10 +146,10 @@ class Aftermath:
 
 
 @asynccontextmanager
-async def installed(place: Path) -> AsyncIterator[Gateway]:
+async def installed(place: Path, policy: str = HIGH) -> AsyncIterator[Gateway]:
     """A mail server here, and a gateway's configuration for whoever starts the daemon."""
     async with Post(*PEOPLE) as post:
-        config = install(place, post)
+        config = install(place, post, policy)
         base_url = load(config, {}).gateway.base_url
         async with httpx.AsyncClient(base_url=base_url, timeout=PATIENCE_SECONDS) as client:
             yield Gateway(config, post, client, Clock())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import ALICE, BOB, CAROL, NOW, approval, email_action, item, rule, vote
+from builders import ALICE, BOB, CAROL, FIELDS, NOW, approval, email_action, item, rule, vote
 from gateway.core.approval import (
     TRANSITIONS,
     Answer,
@@ -188,12 +188,15 @@ def test_an_edit_by_reply_is_asked_again_as_a_diff() -> None:
 
 
 def test_an_edit_seen_as_a_diff_is_also_its_editors_approval() -> None:
-    """The graph is resumed once, as modified, with the parameters that were approved."""
+    """The graph is resumed once, as modified, with the parameters that people can edit."""
     old = approval(rule=rule(edit_approves=True))
     outcome = decide(old, Voted(vote(Verdict.MODIFY), edited(old), diff_seen=True), NOW)
     assert outcome.answer is Answer.APPROVED
     assert resumes(outcome)[0].value["decision"] == "modified"
-    assert resumes(outcome)[0].value["modified_parameters"]["subject"] == "Q1 figures"
+    assert resumes(outcome)[0].value["modified_parameters"] == {
+        field.name: ("Q1 figures" if field.name == "subject" else email_action().parameters[field.name])
+        for field in FIELDS
+    }
 
 
 def test_an_edit_seen_as_a_diff_still_needs_the_quorum() -> None:

@@ -313,6 +313,15 @@ async def test_html_that_cannot_be_shown_is_refused(changes: dict[str, Any], pro
         await KIND.prepare(GOOD | changes)
 
 
+async def test_html_of_an_older_version_is_still_shown() -> None:
+    """Its letters and pages are written all the same, and say why it would not be taken now."""
+    action = await KIND.prepare(GOOD | {"body": None, "html": HTML})
+    older = replace(action, parameters={**action.parameters, "html": "<script>x</script>"})
+    assert ("Mind", "This HTML is no longer taken: <script> is not allowed in a mail") in [
+        (row.label, row.value) for row in KIND.rows(older)
+    ]
+
+
 # --- attachments ------------------------------------------------------------------------------------------
 
 

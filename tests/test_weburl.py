@@ -69,6 +69,8 @@ REFUSED = [
     "https://api.example.com/\r\nHost: evil.example",
     "https://api.example.com/a/../b",
     "https://api.example.com/./b",
+    "https://api.example.com/v1/..;/admin",
+    "https://api.example.com/v1/.;a=b/admin",
     "https://api.example.com/a/..",
     "https://api.example.com//evil.example/",
     "https://api.example.com/a//b",

@@ -38,7 +38,7 @@ class Desk:
         self.outside.mkdir()
         (self.root / "reports").mkdir()
         (self.root / "reports" / "old.txt").write_text("one\ntwo\nthree\n")
-        self.kind = WriteFile(root=self.root, max_bytes=100_000)
+        self.kind = WriteFile(root=self.root, max_bytes=1_000)
         self.writer = FileWriter(self.root)
         self.begun: list[Mapping[str, Any]] = []
 
@@ -149,14 +149,10 @@ async def test_what_cannot_be_read_is_shown_by_its_edges(desk: Desk, old: bytes)
     assert "Changes" not in facts
 
 
-async def test_what_is_not_shown_whole_is_said_and_is_high(desk: Desk) -> None:
-    """Of a long new content the number of characters that people do not see stands between its edges."""
-    action = await desk.prepared(content="a" * 2_000 + "b" * 60_000 + "c" * 2_000)
-    facts = shown(desk, action)
-    assert (facts["Beginning"], facts["End"]) == ("a" * 2_000, "c" * 2_000)
-    assert facts["Not shown"] == "60,000 characters between beginning and end"
-    assert desk.kind.risk(action) is Risk.HIGH
-    assert desk.kind.risk(await desk.prepared(content="a" * WHOLE)) is Risk.MEDIUM
+async def test_risk_is_high_where_something_is_lost(desk: Desk) -> None:
+    """A new file only adds; a replaced one is gone."""
+    assert desk.kind.risk(await desk.prepared()) is Risk.MEDIUM
+    assert desk.kind.risk(await desk.prepared("reports/old.txt")) is Risk.HIGH
 
 
 async def test_an_edit_is_prepared_anew(desk: Desk) -> None:
@@ -396,8 +392,8 @@ async def test_no_changed_byte_is_carried_out(desk: Desk, data: st.DataObject) -
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"content": "x" * 100_001}, "100,001 bytes, at most 100,000"),
-        ({"content": "é" * 50_001}, "100,002 bytes, at most 100,000"),
+        ({"content": "x" * 1_001}, "1,001 bytes, at most 1,000"),
+        ({"content": "é" * 501}, "1,002 bytes, at most 1,000"),
         ({"content": None}, "content: a text is needed"),
         ({"content": {"a": 1}}, "content: a text is needed"),
         ({"content": "a\x00b"}, "control characters"),

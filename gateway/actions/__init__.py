@@ -43,7 +43,11 @@ class ActionKind(Protocol):
         """Say in one line what would be done, from the facts alone."""
 
     def rows(self, action: Action) -> Sequence[Row]:
-        """List every fact that people decide on, in the order they are shown."""
+        """List every fact that people decide on, in the order they are shown.
+
+        Each editable parameter has a row of its own name and with its value, as text or JSON: a reviewer
+        may edit it in the quoted letter, and an answer that has changed it is told from one that has not.
+        """
 
     def risk(self, action: Action) -> Risk:
         """Assess the action itself, whatever the model said of it."""

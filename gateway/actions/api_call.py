@@ -119,15 +119,15 @@ class ApiCall:
     def rows(self, action: Action) -> tuple[Row, ...]:
         """Show every octet of the request, but for the secret, of which only the name is told."""
         shown = action.parameters
-        url = weburl.read(shown["url"])
-        reads_as = unquote(str(url))
+        url: str = shown["url"]
+        reads_as = unquote(url)
         headers = "\n".join(f"{name}: {value}" for name, value in shown["headers"].items())
         secret = shown.get("secret_header")
         rows = [
             Row("Method", shown["method"]),
-            Row("URL", str(url)),
-            Row("Reads as", reads_as if reads_as != str(url) else ""),
-            Row("Host", url.authority),
+            Row("URL", url),
+            Row("Reads as", reads_as if reads_as != url else ""),
+            Row("Host", url.split("/")[2]),
             Row("Service", shown["service"]),
             Row("Headers", headers),
             Row("Secret", f"{secret}: the secret of {shown['service']}, added when sent" if secret else ""),

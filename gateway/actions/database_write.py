@@ -54,7 +54,7 @@ class DatabaseWrite:
                 "operation": change.operation,
                 "table": change.table,
                 "values": dict(change.values),
-                "where": {name: _listed(wanted) for name, wanted in change.where.items()},
+                "where": dict(change.where),
                 "statement": statement.text,
                 "rows": rows.count,
                 "rows_sha256": rows.sha256,
@@ -84,7 +84,7 @@ class DatabaseWrite:
         return f"{shown['operation'].capitalize()} {count} of {where}"
 
     def rows(self, action: Action) -> tuple[Row, ...]:
-        """Show the statement, each bound value, and the rows as they are now."""
+        """Show the statement, the values that are bound in it, and the rows as they are now."""
         return tuple(_rows(action.parameters))
 
     def risk(self, action: Action) -> Risk:
@@ -146,7 +146,14 @@ def _by_column(name: str, given: Any) -> Mapping[str, Any]:
         return {}
     if not isinstance(given, Mapping) or not all(map(is_name, given)):
         raise ActionRefusedError(f"{name}: an object is needed, of plain column names and their values")
-    return given
+    return {column: _plain_number(value) for column, value in given.items()}
+
+
+def _plain_number(value: Any) -> Any:
+    """Write 3.0 as 3: JSON has one kind of number, and models name whole ones either way."""
+    if isinstance(value, list | tuple):
+        return [_plain_number(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_count(count: int, most: int) -> None:
@@ -158,20 +165,11 @@ def _check_count(count: int, most: int) -> None:
         )
 
 
-def _listed(wanted: Any) -> Any:
-    return list(wanted) if isinstance(wanted, tuple) else wanted
-
-
 def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("Database", shown["database"])
     yield Row("Statement", shown["statement"])
-    for name, value in shown["values"].items():
-        yield Row(f"set_{name}", _json(value))
-    for name, wanted in shown["where"].items():
-        if isinstance(wanted, list):
-            yield from (Row(f"where_{name}_{n}", _json(each)) for n, each in enumerate(wanted, 1))
-        elif wanted is not None:
-            yield Row(f"where_{name}", _json(wanted))
+    yield Row("Values", _json(shown["values"]))
+    yield Row("Where", _json(shown["where"]))
     if shown["operation"] == "insert":
         return
     yield Row("Rows now", f"{shown['rows']}, SHA-256 {shown['rows_sha256']}")

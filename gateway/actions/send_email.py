@@ -113,7 +113,9 @@ class SendEmail:
             Row("Reply-To", shown.get("reply_to", "")),
             Row("Subject", shown["subject"]),
         ]
-        content = _hypertext_rows(shown["html"]) if "html" in shown else [Row("Body", shown["body"])]
+        content = (
+            _hypertext_rows(shown["text"], shown["html"]) if "html" in shown else [Row("Body", shown["body"])]
+        )
         files = [
             Row(f"Attachment {n}", _file(fact)) for n, fact in enumerate(shown.get("attachments", ()), 1)
         ]
@@ -259,11 +261,14 @@ def _counted(addresses: Sequence[str]) -> str:
     return f"{len(addresses)}: {', '.join(f'{count} at {domain}' for domain, count in domains.items())}"
 
 
-def _hypertext_rows(html: str) -> list[Row]:
-    read = hypertext.read(html)
+def _hypertext_rows(text: str, html: str) -> list[Row]:
+    try:
+        read = hypertext.read(html)
+    except hypertext.MarkupRefusedError as error:  # an older version took it, and letters must be written
+        return [Row("Text", text), Row("Mind", f"This HTML is no longer taken: {error}"), Row("HTML", html)]
     mind = "Styles, classes or colours decide what of this its readers see, and how." if read.styled else ""
     links = [Row(f"Link {n}", _link(target)) for n, target in enumerate(read.targets, 1)]
-    return [Row("Text", read.text), *([Row("Mind", mind)] if mind else []), *links, Row("HTML", html)]
+    return [Row("Text", text), *([Row("Mind", mind)] if mind else []), *links, Row("HTML", html)]
 
 
 def _link(target: hypertext.Target) -> str:

@@ -17,10 +17,9 @@ from gateway.letters import Row
 
 NAME = "write_file"
 WHOLE = 50_000
-"""Bytes of a text that is shown from beginning to end; of a longer one, the edges are."""
+"""Bytes of the longest text that people are shown; they see every content whole."""
 _AUTHORED = ("path", "content")
-_EDGE = 2_000
-_OLD_EDGE = 500
+_EDGE = 500
 _COMPARED_LINES = 1_000
 """Lines that two texts may have to be compared: the time for it grows with their product."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -80,13 +79,12 @@ class WriteFile:
         return f"{'Replace' if action.parameters['old_sha256'] else 'Write'} file {action.parameters['path']}"
 
     def rows(self, action: Action) -> tuple[Row, ...]:
-        """Show where, over what, and the content: whole, or its edges with how much is between them."""
+        """Show where, over what, and the whole content."""
         return tuple(_rows(action.parameters))
 
     def risk(self, action: Action) -> Risk:
-        """High where something is replaced, or where people cannot see all of it; else medium."""
-        is_whole = len(action.parameters["content"].encode()) <= WHOLE
-        return Risk.MEDIUM if is_whole and action.parameters["old_sha256"] is None else Risk.HIGH
+        """High where something is replaced, else medium."""
+        return Risk.MEDIUM if action.parameters["old_sha256"] is None else Risk.HIGH
 
 
 def digest_of(action: Action) -> str:
@@ -112,7 +110,7 @@ def _replaced(old: rooted.Found | None) -> dict[str, Any]:
     text = _decoded(old.head) if old.size <= WHOLE else None
     if text is not None:
         return {**known, "old_text": text}
-    return {**known, "old_head": _excerpt(old.head[:_OLD_EDGE]), "old_tail": _excerpt(old.tail[-_OLD_EDGE:])}
+    return {**known, "old_head": _excerpt(old.head[:_EDGE]), "old_tail": _excerpt(old.tail[-_EDGE:])}
 
 
 def _decoded(octets: bytes) -> str | None:
@@ -130,7 +128,8 @@ def _excerpt(octets: bytes) -> str:
 def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
     content: str = shown["content"]
     octets = content.encode()
-    yield Row("File", f"{shown['root']}/{shown['path']}")
+    yield Row("Root", shown["root"])
+    yield Row("Path", shown["path"])
     yield Row("Mode", shown["mode"])
     yield Row("Replaces", _old(shown))
     yield Row("Size", f"{len(octets):,} bytes")
@@ -139,13 +138,7 @@ def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
         yield Row("Beginning of the old content", shown["old_head"])
         yield Row("End of the old content", shown["old_tail"])
     yield from _difference(shown.get("old_text"), content)
-    if len(octets) <= WHOLE:
-        yield Row("Content", content or "(empty)")
-        return
-    head, tail = content[:_EDGE], content[-_EDGE:]
-    yield Row("Beginning", head)
-    yield Row("Not shown", f"{len(content) - len(head) - len(tail):,} characters between beginning and end")
-    yield Row("End", tail)
+    yield Row("Content", content)
 
 
 def _old(shown: Mapping[str, Any]) -> str:

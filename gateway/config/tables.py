@@ -337,9 +337,8 @@ class WriteFile(Table):
         description="Directory that they lie in; its folders must be there, and no link is followed.",
         examples=["files"],
     )
-    max_bytes: Annotated[Whole, Field(ge=1, le=10_000_000)] = Field(
-        50_000,
-        description="Largest content, in bytes; of more than 50000, people see only the beginning and end.",
+    max_bytes: Annotated[Whole, Field(ge=1, le=50_000)] = Field(
+        50_000, description="Largest content, in bytes; people are shown all of it."
     )
     mode: FileMode = Field("0600", description="Rights that each written file gets, in octal digits.")
     dotfiles: Switch = Field(

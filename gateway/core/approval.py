@@ -468,13 +468,17 @@ def _resume(approval: Approval, feedback: str | None = None) -> ResumeGraph:
         digest=approval.digest,
         feedback=approval.reason if feedback is None else feedback,
         modified_parameters=(
-            dict(approval.items[0].action.parameters)
-            if approval.original and approval.state is State.APPROVED
-            else None
+            _edited(approval.items[0]) if approval.original and approval.state is State.APPROVED else None
         ),
     )
     value = payload.resume_value(approval.dialect, answer)
     return ResumeGraph(approval.graph, approval.thread, approval.interrupt, value)
+
+
+def _edited(item: Item) -> Mapping[str, Any]:
+    """Take what people may edit; the rest is what the gateway found, and no agent's to know."""
+    given = item.action.parameters
+    return {field.name: given[field.name] for field in item.editable if field.name in given}
 
 
 def _ask(approval: Approval, besides: str | None = None) -> tuple[SendLetter, ...]:

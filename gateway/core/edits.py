@@ -325,7 +325,7 @@ def _typed(section: _Section) -> str:
 
 def _shown(section: _Section, value: Any) -> str:
     shown = ", ".join(value) if section.field.type is FieldType.STRINGS else value
-    return shown if isinstance(shown, str) else json.dumps(shown)
+    return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
 
 
 def _letters(text: str) -> str:

@@ -59,8 +59,8 @@ def read(html: str) -> Hypertext:
     walk = _Walk()
     for token in _tokens(html):
         walk.take(token)
-    if walk.open:
-        raise MarkupRefusedError(f"<{walk.open[-1]}> is not closed")
+    if walk.unclosed:
+        raise MarkupRefusedError(f"<{walk.unclosed[-1]}> is not closed")
     if len(walk.targets) > MOST_TARGETS:
         raise MarkupRefusedError(f"{len(walk.targets)} links and sources, at most {MOST_TARGETS}")
     return Hypertext(walk.text(), tuple(walk.targets), walk.styled)
@@ -79,7 +79,7 @@ class _Walk:
 
     out: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
-    open: list[str] = field(default_factory=list)
+    unclosed: list[str] = field(default_factory=list)
     styled: bool = False
     _links: list[tuple[Target, int]] = field(default_factory=list)
 
@@ -96,11 +96,11 @@ class _Walk:
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
 
     def _text(self, raw: str) -> None:
-        if self.open and self.open[-1] == "style":
+        if self.unclosed and self.unclosed[-1] == "style":
             self.styled = True
             self.targets += (Target("style", url) for url in _fetched(raw))
         else:
-            verbatim = "pre" in self.open
+            verbatim = "pre" in self.unclosed
             self.out.append(raw if verbatim else _WHITE.sub(" ", raw))
 
     def _start(self, tag: _Tag) -> None:
@@ -113,15 +113,15 @@ class _Walk:
         self.targets += found
         if tag.name in _VOID:
             return
-        if len(self.open) >= _DEEPEST:
+        if len(self.unclosed) >= _DEEPEST:
             raise MarkupRefusedError(f"nested deeper than {_DEEPEST} elements")
-        self.open.append(tag.name)
+        self.unclosed.append(tag.name)
         if tag.name == "a":
             link = next((each for each in found if each.where == "a href"), Target("a", ""))
             self._links.append((link, len(self.out)))
 
     def _end(self, name: str) -> None:
-        if not self.open or self.open.pop() != name:
+        if not self.unclosed or self.unclosed.pop() != name:
             raise MarkupRefusedError(f"</{name}> closes what is not open; close every element in order")
         if name == "a":
             link, start = self._links.pop()

@@ -87,7 +87,8 @@ def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
 
 def _check_path(path: str) -> None:
     segments = path.split("/")
-    if any(segment in {".", ".."} for segment in segments):
+    # Some servers take `/..;x/` for a step upwards.
+    if any(segment.partition(";")[0] in {".", ".."} for segment in segments):
         raise ValueError("its path must not hold '.' or '..'")
     if "" in segments[1:-1]:
         raise ValueError("its path must not hold '//'")

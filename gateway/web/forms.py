@@ -3,6 +3,7 @@
 import hmac
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -100,8 +101,14 @@ def edit_name(field: Field) -> str:
 
 
 def as_text(field: Field, value: Any) -> str:
-    """Write a value as it is edited: lists one entry a line, hidden characters as their marks."""
-    return reveal("\n".join(value or ()) if field.type is FieldType.STRINGS else str(value or ""))
+    """Write a value as it is edited: text, a list one entry a line, others as JSON, none hidden."""
+    match field.type:
+        case FieldType.STRING:
+            return reveal(str(value or ""))
+        case FieldType.STRINGS:
+            return reveal("\n".join(value or ()))
+        case _:
+            return reveal(json.dumps(value, ensure_ascii=False))
 
 
 def edits(form: Mapping[str, str], item: Item) -> dict[str, Any]:
@@ -117,9 +124,16 @@ def edits(form: Mapping[str, str], item: Item) -> dict[str, Any]:
 
 
 def _value(field: Field, text: str) -> Any:
-    if field.type is FieldType.STRING:
-        return conceal(text)
-    return [conceal(line.strip()) for line in text.split("\n") if line.strip()]
+    """Read a value; what is no JSON where that is needed stays text, and is refused as such."""
+    match field.type:
+        case FieldType.STRING:
+            return conceal(text)
+        case FieldType.STRINGS:
+            return [conceal(line.strip()) for line in text.split("\n") if line.strip()]
+        case _:
+            with suppress(ValueError, RecursionError):
+                return json.loads(conceal(text))
+            return text
 
 
 def _lines(text: str) -> str:

@@ -82,7 +82,10 @@ class ApiCaller:
     def _allowed(self, action: Action) -> WebUrl:
         """Look at today's settings, which may be stricter than those of the day of the question."""
         shown = action.parameters
-        url = weburl.read(shown["url"])
+        try:
+            url = weburl.read(shown["url"])
+        except ValueError as error:
+            raise ActionRefusedError(f"url: {error}; nothing was sent") from error
         service = self.calls.service(shown["method"], url)
         if (service.name, service.secret_header) != (shown["service"], shown.get("secret_header")):
             raise ActionRefusedError(

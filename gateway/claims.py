@@ -46,5 +46,5 @@ def context_of(
         values={field.name: item.action.parameters.get(field.name) for field in item.editable},
         languages=(person.language,),
         words=policy.words,
-        request=letters.question(approval, reader, actions.rows(item.action)),
+        request=letters.question(approval, reader, actions.rows(*approval.actions)),
     )

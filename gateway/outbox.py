@@ -27,7 +27,7 @@ from gateway.core.execution import (
 )
 from gateway.core.policy import Policy
 from gateway.core.tokens import Purpose, Signatory
-from gateway.graphs import GraphFailedError, Graphs, NotPendingError
+from gateway.graphs import GraphFailedError, GraphInDoubtError, Graphs, NotPendingError
 from gateway.letters import Audience, Letters, Posting, Recipient, octets, wording
 from gateway.log import log, step
 from gateway.mailer import Mailer, MailerError, PermanentError
@@ -225,7 +225,7 @@ class Outbox:
             return
         try:
             progress = await self._graphs.start(effect.graph, effect.thread, thread.request)
-        except (GraphFailedError, NotPendingError) as error:
+        except (GraphFailedError, GraphInDoubtError, NotPendingError) as error:
             await self._service.graph_failed(row, str(error))
         else:
             step("started")
@@ -236,9 +236,14 @@ class Outbox:
         assert isinstance(effect, ResumeGraph)
         try:
             progress = await self._graphs.resume(
-                effect.graph, effect.thread, effect.interrupt, effect.value, again=row.attempts > 1
+                effect.graph,
+                effect.thread,
+                effect.interrupt,
+                effect.value,
+                again=row.attempts > 1,
+                asked=effect.asked,
             )
-        except (GraphFailedError, NotPendingError) as error:
+        except (GraphFailedError, GraphInDoubtError, NotPendingError) as error:
             await self._service.graph_failed(row, str(error))
         else:
             step("resumed")
@@ -287,7 +292,7 @@ class Outbox:
             draft.letter.letter,
             approval,
             draft.posting,
-            rows=self._actions.rows(approval.items[0].action) if approval else (),
+            rows=self._actions.rows(*approval.actions) if approval else (),
             details=draft.letter.details,
             changes=draft.changes,
         )

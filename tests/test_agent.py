@@ -7,7 +7,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from gateway.agent import Declined, PlannerError, Proposed, build
 from gateway.core import payload
-from gateway.core.payload import Decision, EffectRequest, Question
+from gateway.core.payload import Decision, EffectRequest, Option, Question, Terms
 from gateway.graphs import Graphs, Pending, Progress
 
 PROPOSED = Proposed("send_email", "Sends the report.", {"to": ["team@example.com"]}, "high")
@@ -43,12 +43,13 @@ class Thread:
         self.progress = await self.graphs.resume("builtin", "t", self.question.id, value, again=False)
         return self.progress
 
-    async def decide(self, **decision: Any) -> Progress:
+    async def decide(self, option: Option, **decision: Any) -> Progress:
         values = {"approval": "7Q2M4KXP", "digest": "d" * 64, **decision}
-        return await self.answer(payload.resume_value("approval_request", Decision(**values)))
+        decided = Decision(option=option, **values)
+        return await self.answer(payload.answer("approval_request", Terms(), [decided]))
 
     async def state(self) -> dict[str, Any]:
-        state = await self.graphs._engines["builtin"].aget_state({"configurable": {"thread_id": "t"}})
+        state = await self.graphs._graphs["builtin"].engine.aget_state({"configurable": {"thread_id": "t"}})
         return dict(state.values)
 
 
@@ -77,7 +78,7 @@ async def test_an_approved_action_is_asked_for_by_its_grant_alone() -> None:
     """T27: the executor does nothing itself; it names approval and digest, and reports what happened."""
     thread = Thread()
     await thread.start()
-    await thread.decide(approved=True)
+    await thread.decide(Option.APPROVE)
     assert payload.read(thread.question.value) == EffectRequest("7Q2M4KXP", "d" * 64)
     progress = await thread.answer(DONE)
     assert progress == Progress(pending=(), finished=True, result=DONE["summary"])
@@ -89,7 +90,7 @@ async def test_a_modified_action_is_carried_out_and_not_cancelled() -> None:
     """'modified' keeps the reviewer's parameters in the state and goes on to the executor."""
     thread = Thread()
     await thread.start()
-    await thread.decide(approved=True, modified_parameters={"to": ["ceo@example.com"]}, feedback="better so")
+    await thread.decide(Option.EDIT, parameters={"to": ["ceo@example.com"]}, message="better so")
     assert payload.read(thread.question.value) == EffectRequest("7Q2M4KXP", "d" * 64)
     state = await thread.state()
     assert state["approval_status"] == "modified"
@@ -101,7 +102,7 @@ async def test_a_rejection_reaches_the_responder_with_its_reason() -> None:
     """The requester learns why, and being rejected is no error."""
     thread = Thread()
     await thread.start()
-    progress = await thread.decide(approved=False, feedback="too expensive")
+    progress = await thread.decide(Option.REJECT, message="too expensive")
     assert progress == Progress(
         pending=(), finished=True, result="Nothing was done: the action was rejected (too expensive)."
     )
@@ -112,7 +113,7 @@ async def test_a_rejection_needs_no_reason() -> None:
     """Without a comment the sentence is still one."""
     thread = Thread()
     await thread.start()
-    progress = await thread.decide(approved=False)
+    progress = await thread.decide(Option.REJECT)
     assert progress.result == "Nothing was done: the action was rejected."
 
 
@@ -121,7 +122,7 @@ async def test_an_action_that_was_not_done_is_an_error(status: str) -> None:
     """Result and error are what really happened, in the outbox's words."""
     thread = Thread()
     await thread.start()
-    await thread.decide(approved=True)
+    await thread.decide(Option.APPROVE)
     progress = await thread.answer({"status": status, "summary": "550 no such user", "detail": {}})
     assert progress == Progress(
         pending=(), finished=True, result="550 no such user", error="550 no such user"
@@ -133,7 +134,7 @@ async def test_a_receipt_that_is_not_understood_is_not_success(receipt: Any) -> 
     """Whoever answers the executor with anything else is told that nobody knows."""
     thread = Thread()
     await thread.start()
-    await thread.decide(approved=True)
+    await thread.decide(Option.APPROVE)
     progress = await thread.answer(receipt)
     assert progress.finished
     assert "nobody knows" in (progress.error or "")
@@ -199,4 +200,4 @@ async def test_nobody_brings_a_grant_along() -> None:
     thread = Thread()
     await thread.start(approval_status="approved", grant={"approval": "MINE", "digest": "x"})
     assert "grant" not in await thread.state()
-    assert (await thread.decide(approved=False)).finished
+    assert (await thread.decide(Option.REJECT)).finished

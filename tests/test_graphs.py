@@ -31,9 +31,9 @@ from gateway.graphs import (
     GraphsUnavailableError,
     NotPendingError,
     Progress,
-    _strictly,
     sqlite_saver,
 )
+from gateway.graphs.engine import _strictly
 
 Saver = BaseCheckpointSaver[str]
 
@@ -261,7 +261,7 @@ async def test_langgraph_itself_refuses_what_is_not_pending(graphs: Graphs) -> N
     first = await begin(graphs, "one")
     waiting = await graphs.resume("one", "t", first, "yes", again=False)
     with pytest.raises(UnknownInterruptError):
-        await graphs._engines["one"].ainvoke(Command(resume={first: "yes"}), _strictly("t"))
+        await graphs._graphs["one"].engine.ainvoke(Command(resume={first: "yes"}), _strictly("t"))
     assert await graphs.pending("one", "t") == waiting
 
 

@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.actions import foreign
 from gateway.actions.refusal import ActionRefusedError
 from gateway.core import action as core
 from gateway.core.action import Action, EditRefusedError, Field
 from gateway.core.approval import Item
-from gateway.core.payload import Proposal
+from gateway.core.payload import Option, Proposal
 from gateway.core.policy import Risk, higher
 from gateway.letters import Row
 
@@ -69,6 +70,10 @@ class Actions:
         action = await kind.prepare(proposal.parameters)
         return self._item(kind, action, proposal.description), higher(proposal.risk, kind.risk(action))
 
+    def show(self, proposal: Proposal, allowed: Sequence[Option]) -> Item:
+        """Make of a foreign graph's proposal what people will see; it does it, so nothing is checked."""
+        return foreign.item(proposal, allowed)
+
     async def edit(self, item: Item, edits: Mapping[str, Any]) -> tuple[Item, Risk]:
         """Make of a reviewer's edit a new item, checked like a new proposal.
 
@@ -76,15 +81,31 @@ class Actions:
             EditRefusedError: a field is not editable, or nothing would change.
             ActionRefusedError: the edited action cannot be done.
         """
-        kind = self._kind(item.action.type)
         edited = core.edit(item.action, edits, item.editable)
+        if foreign.is_foreign(edited):
+            return foreign.edited(item, edited), Risk.LOW
+        kind = self._kind(item.action.type)
         action = await kind.prepare(kind.proposed(edited))
         if action == item.action:
             raise EditRefusedError(["nothing would change"])
         return self._item(kind, action, item.note), kind.risk(action)
 
-    def rows(self, action: Action) -> Sequence[Row]:
-        """List the facts of an action for a letter or page, also if its kind is no longer configured."""
+    def rows(self, *actions: Action) -> Sequence[Row]:
+        """List the facts of all that is decided together for a letter or page, numbered if it is several.
+
+        What is of a kind that is no longer configured is shown as well.
+        """
+        if len(actions) == 1:
+            return self._rows(actions[0])
+        return [
+            Row(f"{n}. {row.label}", row.value)
+            for n, action in enumerate(actions, start=1)
+            for row in self._rows(action)
+        ]
+
+    def _rows(self, action: Action) -> Sequence[Row]:
+        if foreign.is_foreign(action):
+            return foreign.rows(action)
         kind = self._kinds.get(action.type)
         return kind.rows(action) if kind else _plain_rows(action)
 

@@ -5,14 +5,15 @@ An *event* is what reached us, a *fact* is what we now hold true; effects have a
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from gateway.core import payload
 from gateway.core.action import Action, Field, digest_of
-from gateway.core.effects import Effect, Letter, ResumeGraph, SendLetter
+from gateway.core.effects import Effect, Letter, Perform, ResumeGraph, SendLetter
+from gateway.core.payload import Decision, Option, Terms, UnanswerableError
 from gateway.core.policy import POLICY, Decider, Risk, Rule
 
 
@@ -25,6 +26,8 @@ class State(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
+    ANSWERED = "answered"
+    """A person answered in words of their own, in place of the action."""
 
 
 class Verdict(StrEnum):
@@ -33,6 +36,8 @@ class Verdict(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     MODIFY = "modify"
+    RESPOND = "respond"
+    """Words for the agent in place of the action, where its question takes them."""
 
 
 class Channel(StrEnum):
@@ -79,6 +84,8 @@ class Answer(StrEnum):
     CHANNEL_REFUSED = "channel-refused"
     NOT_DUE = "not-due"
     EDIT_REFUSED = "edit-refused"
+    NOT_OFFERED = "not-offered"
+    ANSWERED = "answered"
     UNCLEAR = "unclear"
 
 
@@ -113,8 +120,9 @@ class Vote:
 class Approval:
     """A question, the people it was put to, and what they said.
 
-    `thread`, `graph` and `interrupt` say which pending interrupt the answer goes to, `dialect` how it is
-    phrased (see `core.payload`). `original` is the action first asked for, where an edit replaced it.
+    `thread`, `graph` and `interrupt` say which pending interrupt the answer goes to, `dialect` and `terms`
+    how it is phrased (see `core.payload`), and `asked` which payload of which code it answers (see
+    `graphs.Pending`). `original` is the action first asked for, where an edit replaced it.
     """
 
     id: str
@@ -135,6 +143,32 @@ class Approval:
     replaces: str | None = None
     replaced_by: str | None = None
     original: tuple[Item, ...] = ()
+    terms: Terms = field(default_factory=Terms)
+    asked: str = ""
+
+    @property
+    def offers(self) -> frozenset[Verdict]:
+        """What people may say. A word stands for all items, and an edit or an answer for a single one."""
+        common = frozenset(Option).intersection(*self.terms.allows)
+        single = len(self.items) == 1
+        approvable = (self.approving(n) in allowed for n, allowed in enumerate(self.terms.allows))
+        possible = {
+            Verdict.APPROVE: all(approvable),
+            Verdict.REJECT: Option.REJECT in common,
+            Verdict.MODIFY: single and Option.EDIT in common and bool(self.items[0].editable),
+            Verdict.RESPOND: single and Option.RESPOND in common,
+        }
+        return frozenset(verdict for verdict, is_possible in possible.items() if is_possible)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What is decided together."""
+        return tuple(item.action for item in self.items)
+
+    def approving(self, n: int) -> Option:
+        """Say what approving means for the n-th item: one that is no longer the original was edited."""
+        is_edited = n < len(self.original) and self.original[n].digest != self.items[n].digest
+        return Option.EDIT if is_edited else Option.APPROVE
 
     @property
     def digest(self) -> str:
@@ -177,6 +211,7 @@ class Remarked:
     text: str
     channel: Channel
     evidence: str = ""
+    identity: Identity = Identity.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +270,14 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A reviewer answered the agent in words, in place of the action."""
+
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Denied:
     """A reviewer rejected."""
 
@@ -269,7 +312,7 @@ class Superseded:
     at: datetime
 
 
-Fact = Opened | VoteCounted | Commented | Granted | Denied | Lapsed | Withdrawn | Superseded
+Fact = Opened | VoteCounted | Commented | Granted | Answered | Denied | Lapsed | Withdrawn | Superseded
 
 # What is not in this table is forbidden. An empty row is a final state.
 TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
@@ -277,6 +320,7 @@ TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
         VoteCounted: State.OPEN,
         Commented: State.OPEN,
         Granted: State.APPROVED,
+        Answered: State.ANSWERED,
         Denied: State.REJECTED,
         Lapsed: State.EXPIRED,
         Withdrawn: State.CANCELLED,
@@ -287,16 +331,21 @@ TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
     State.EXPIRED: {},
     State.CANCELLED: {},
     State.SUPERSEDED: {},
+    State.ANSWERED: {},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an event means. Facts and effects are committed together or not at all."""
+    """What an event means. Facts and effects are committed together or not at all.
+
+    `parks` says why the thread cannot be told of it; empty where it can, or need not be.
+    """
 
     answer: Answer
     facts: tuple[Fact, ...] = ()
     effects: tuple[Effect, ...] = ()
+    parks: str = ""
 
 
 class ForbiddenTransitionError(RuntimeError):
@@ -344,8 +393,17 @@ def evolve(approval: Approval, fact: Fact) -> Approval:
             return replace(approval, state=state)
         case Superseded(successor=successor, at=at):
             return replace(approval, state=state, decided_at=at, replaced_by=successor)
-        case Granted(at=at) | Denied(at=at) | Lapsed(at=at) | Withdrawn(at=at):
+        case Granted(at=at) | Answered(at=at) | Denied(at=at) | Lapsed(at=at) | Withdrawn(at=at):
             return replace(approval, state=state, decided_at=at)
+
+
+def unanswerable(approval: Approval) -> str:
+    """Say why the graph would not take the approval of this question as its answer; empty where it would."""
+    try:
+        _go_on(replace(approval, state=State.APPROVED), None)
+    except UnanswerableError as error:
+        return str(error)
+    return ""
 
 
 def fold(approval: Approval, facts: Iterable[Fact]) -> Approval:
@@ -368,7 +426,7 @@ def _opened(approval: Approval, now: datetime) -> Outcome:
             identity=Identity.POLICY,
         )
         facts = (opened, VoteCounted(approval.id, vote), Granted(approval.id, approval.digest, now))
-        return Outcome(Answer.APPROVED, facts, (_resume(fold(approval, facts)),))
+        return _ended(Answer.APPROVED, approval, facts)
     return Outcome(Answer.OPENED, (opened,), _ask(approval))
 
 
@@ -376,8 +434,13 @@ def _voted(approval: Approval, event: Voted, now: datetime) -> Outcome:
     vote = event.vote
     if vote.channel not in approval.rule.channels:
         return Outcome(Answer.CHANNEL_REFUSED)
+    # A reviewer can always say no, also where the payload has no word for it.
     if vote.verdict is Verdict.REJECT:
         return _denied(approval, vote, now)
+    if vote.verdict not in approval.offers:
+        return Outcome(Answer.NOT_OFFERED)
+    if vote.verdict is Verdict.RESPOND:
+        return _answered(approval, vote, now)
     if vote.verdict is Verdict.APPROVE:
         return _approved(approval, vote, now)
     if event.edited is None:
@@ -394,15 +457,21 @@ def _approved(approval: Approval, vote: Vote, now: datetime) -> Outcome:
     if len(persons) < approval.rule.quorum:
         return Outcome(Answer.RECORDED, (counted,), _receipt(approval, vote, Answer.RECORDED))
     facts = (counted, Granted(approval.id, approval.digest, now))
-    resume = _resume(fold(approval, facts))
-    return Outcome(Answer.APPROVED, facts, (resume, *_receipt(approval, vote, Answer.APPROVED)))
+    return _ended(Answer.APPROVED, approval, facts, _receipt(approval, vote, Answer.APPROVED))
+
+
+def _answered(approval: Approval, vote: Vote, now: datetime) -> Outcome:
+    if not vote.comment.strip():
+        return Outcome(Answer.UNCLEAR)
+    facts = (VoteCounted(approval.id, vote), Answered(approval.id, now))
+    told = _tell(approval, Letter.OUTCOME, {"result": "answered", "by": vote.by, "answer": vote.comment})
+    return _ended(Answer.ANSWERED, approval, facts, told)
 
 
 def _denied(approval: Approval, vote: Vote, now: datetime) -> Outcome:
     facts = (VoteCounted(approval.id, vote), Denied(approval.id, now))
-    resume = _resume(fold(approval, facts))
     told = _tell(approval, Letter.OUTCOME, {"result": "rejected"})
-    return Outcome(Answer.REJECTED, facts, (resume, *_receipt(approval, vote, Answer.REJECTED), *told))
+    return _ended(Answer.REJECTED, approval, facts, (*_receipt(approval, vote, Answer.REJECTED), *told))
 
 
 def _modified(approval: Approval, vote: Vote, edited: Approval, now: datetime, *, counts: bool) -> Outcome:
@@ -419,7 +488,7 @@ def _modified(approval: Approval, vote: Vote, edited: Approval, now: datetime, *
     effects = list(seconded.effects)
     if seconded.answer is Answer.RECORDED:
         effects += _ask(edited, besides=vote.by)
-    return Outcome(seconded.answer, (*facts, *seconded.facts), tuple(effects))
+    return Outcome(seconded.answer, (*facts, *seconded.facts), tuple(effects), seconded.parks)
 
 
 def _may_approve_own_edit(edited: Approval, vote: Vote) -> bool:
@@ -428,7 +497,18 @@ def _may_approve_own_edit(edited: Approval, vote: Vote) -> bool:
 
 
 def _commented(approval: Approval, remark: Remarked, now: datetime) -> Outcome:
-    """Pass a comment on to whoever asked for the action; no schema that we know takes one as its answer."""
+    """Pass a comment on to the agent where its question takes one, else to whoever asked for the action."""
+    if Verdict.RESPOND in approval.offers:
+        vote = Vote(
+            by=remark.by,
+            verdict=Verdict.RESPOND,
+            channel=remark.channel,
+            at=now,
+            comment=remark.text,
+            evidence=remark.evidence,
+            identity=remark.identity,
+        )
+        return _voted(approval, Voted(vote), now)
     comment = Commented(
         id=approval.id,
         by=remark.by,
@@ -448,31 +528,54 @@ def _commented(approval: Approval, remark: Remarked, now: datetime) -> Outcome:
 
 
 def _lapsed(approval: Approval, now: datetime) -> Outcome:
-    facts = (Lapsed(approval.id, now),)
-    resume = _resume(fold(approval, facts))
-    told = _tell(approval, Letter.EXPIRED)
-    return Outcome(Answer.EXPIRED, facts, (resume, *told))
+    return _ended(Answer.EXPIRED, approval, (Lapsed(approval.id, now),), _tell(approval, Letter.EXPIRED))
 
 
 def _withdrawn(approval: Approval, by: str, reason: str, now: datetime) -> Outcome:
     facts = (Withdrawn(approval.id, by, reason, now),)
-    resume = _resume(fold(approval, facts), feedback=reason or f"cancelled by {by}")
     told = _tell(approval, Letter.WITHDRAWN, {"by": by, "reason": reason})
-    return Outcome(Answer.CANCELLED, facts, (resume, *told))
+    return _ended(Answer.CANCELLED, approval, facts, told, feedback=reason or f"cancelled by {by}")
 
 
-def _resume(approval: Approval, feedback: str | None = None) -> ResumeGraph:
-    answer = payload.Decision(
-        approved=approval.state is State.APPROVED,
-        approval=approval.id,
-        digest=approval.digest,
-        feedback=approval.reason if feedback is None else feedback,
-        modified_parameters=(
-            _edited(approval.items[0]) if approval.original and approval.state is State.APPROVED else None
-        ),
-    )
-    value = payload.resume_value(approval.dialect, answer)
-    return ResumeGraph(approval.graph, approval.thread, approval.interrupt, value)
+def _ended(
+    answer: Answer,
+    approval: Approval,
+    facts: tuple[Fact, ...],
+    effects: tuple[Effect, ...] = (),
+    feedback: str | None = None,
+) -> Outcome:
+    """End a question: its graph goes on with the answer, or stays where it is when it takes none."""
+    ended = fold(approval, facts)
+    try:
+        return Outcome(answer, facts, (_go_on(ended, feedback), *effects))
+    except UnanswerableError as error:
+        why = f"{approval.id} is {ended.state}, and its graph cannot be told: {error}"
+        return Outcome(answer, facts, effects, parks=why)
+
+
+def _go_on(approval: Approval, feedback: str | None) -> Effect:
+    if approval.dialect == payload.ACT and approval.state is State.APPROVED:
+        return Perform(approval.id, approval.digest)
+    reason = approval.reason if feedback is None else feedback
+    is_foreign = payload.is_foreign(approval.dialect)
+    decisions = [
+        Decision(
+            option=_option(approval, n),
+            parameters=item.action.parameters if is_foreign else _edited(item),
+            message=reason,
+            approval=approval.id,
+            digest=approval.digest,
+        )
+        for n, item in enumerate(approval.items)
+    ]
+    value = payload.answer(approval.dialect, approval.terms, decisions)
+    return ResumeGraph(approval.graph, approval.thread, approval.interrupt, value, approval.asked)
+
+
+def _option(approval: Approval, n: int) -> Option:
+    """Say what was decided about the n-th item."""
+    ends = {State.APPROVED: approval.approving(n), State.ANSWERED: Option.RESPOND}
+    return ends.get(approval.state, Option.REJECT)
 
 
 def _edited(item: Item) -> Mapping[str, Any]:

@@ -42,12 +42,16 @@ class StartGraph:
 
 @dataclass(frozen=True, slots=True)
 class ResumeGraph:
-    """Answer one pending interrupt, once."""
+    """Answer one pending interrupt, once.
+
+    `asked` is what the question was, as `graphs.Pending` has it; empty where any will do.
+    """
 
     graph: str
     thread: str
     interrupt: str
     value: Any
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Who may decide what: one rule per risk, the people it asks, and the named reasons to refuse a vote."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from gateway.core.vocabulary import Verb
 
@@ -69,6 +70,23 @@ class Ruling:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """How a graph with payloads of its own is answered, in plain JSON."""
+
+    approve: Any
+    reject: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRule:
+    """What the configuration knows of a foreign graph: its tools' risks, and how it is answered."""
+
+    risks: Mapping[str, Risk] = field(default_factory=dict)
+    """The risk of a tool by its name; a tool that is not here is high."""
+    answers: Answers | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All rules and all people, from the configuration."""
 
@@ -76,6 +94,8 @@ class Policy:
     reviewers: tuple[Reviewer, ...]
     words: tuple[tuple[str, Verb], ...] = ()
     """The operator's own words for the verbs of a reply."""
+    graphs: Mapping[str, GraphRule] = field(default_factory=dict)
+    """What is known of the foreign graphs, by name."""
 
     def ruling(self, risk: Risk) -> Ruling:
         """Name the rule and the reviewers for a question of this risk; nobody is asked under an auto rule."""

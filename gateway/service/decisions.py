@@ -19,6 +19,7 @@ from gateway.core.approval import (
     Vote,
     Voted,
     decide,
+    unanswerable,
 )
 from gateway.core.effects import SendLetter, StartGraph
 from gateway.core.execution import ThreadStarted, ThreadState
@@ -192,7 +193,7 @@ class Decisions(UseCases):
         if len(ruling.reviewers) < ruling.rule.quorum:
             raise EditRefusedError([f"nobody may decide about a change of {risk} risk"])
         now = self._clock()
-        return replace(
+        edited = replace(
             approval,
             id=self._ledger.new_id(APPROVAL_ID_BYTES),
             items=(item,),
@@ -205,3 +206,6 @@ class Decisions(UseCases):
             replaces=approval.id,
             original=approval.original or approval.items,
         )
+        if why := unanswerable(edited):
+            raise EditRefusedError([why])
+        return edited

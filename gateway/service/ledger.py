@@ -8,8 +8,16 @@ from typing import Any
 
 from gateway.core import tokens
 from gateway.core.approval import Approval, Fact, Opened, Outcome
-from gateway.core.effects import Effect, Letter, ResumeGraph, SendLetter
-from gateway.core.execution import Doubted, Receipt, ReceiptStatus, RowState, ThreadParked, ThreadState
+from gateway.core.effects import Effect, Letter, Perform, ResumeGraph, SendLetter
+from gateway.core.execution import (
+    Doubted,
+    EffectRequested,
+    Receipt,
+    ReceiptStatus,
+    RowState,
+    ThreadParked,
+    ThreadState,
+)
 from gateway.core.tokens import Claim, Purpose
 from gateway.store import OutboxRow, Transaction
 
@@ -42,8 +50,20 @@ class Ledger:
         for fact in outcome.facts:
             self._make_handles(tx, fact, now)
         self.enqueue(tx, thread, outcome.effects, now)
-        if any(isinstance(effect, ResumeGraph) for effect in outcome.effects):
+        for effect in outcome.effects:
+            if isinstance(effect, Perform):
+                self._spend_at_once(tx, effect, now)
+        if any(isinstance(effect, ResumeGraph | Perform) for effect in outcome.effects):
             tx.set_thread(thread, ThreadState.RUNNING, now)
+        if outcome.parks:
+            self.park(tx, thread, outcome.parks, now)
+
+    def _spend_at_once(self, tx: Transaction, effect: Perform, now: datetime) -> None:
+        """Let the interrupt that asked for the grant wait for the receipt of what was granted."""
+        approval = tx.approval(effect.approval)
+        asked = EffectRequested(approval.thread, approval.id, approval.interrupt, effect.digest, now)
+        tx.record(approval.thread, [asked])
+        tx.add_effect_request(approval.id, approval.interrupt)
 
     def enqueue(self, tx: Transaction, thread: str | None, effects: Iterable[Effect], now: datetime) -> None:
         """Record that effects must happen; those already recorded stay as they are."""
@@ -55,7 +75,10 @@ class Ledger:
     ) -> None:
         """Resume every interrupt that waits for this receipt; each only once, by its key."""
         waiting = tx.effect_requests(approval.id)
-        resumes = [ResumeGraph(approval.graph, approval.thread, each, receipt) for each in waiting]
+        resumes = [
+            ResumeGraph(approval.graph, approval.thread, each, receipt, _asked(approval, each))
+            for each in waiting
+        ]
         self.enqueue(tx, approval.thread, resumes, now)
         tx.set_thread(approval.thread, ThreadState.RUNNING, now)
 
@@ -167,6 +190,11 @@ class Ledger:
         for purpose in Purpose:
             claim = Claim(purpose, approval.id, reviewer, approval.digest)
             tx.add_handle(self._entropy(tokens.JTI_BYTES).hex(), claim, now)
+
+
+def _asked(approval: Approval, interrupt: str) -> str:
+    """Say what an interrupt asked, where it is the approval's own; an executor's is known by its grant."""
+    return approval.asked if interrupt == approval.interrupt else ""
 
 
 def _outcome(approval: Approval, details: Mapping[str, Any], occasion: str) -> list[SendLetter]:

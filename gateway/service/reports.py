@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from gateway.actions import ActionRefusedError, send_email
@@ -24,7 +25,8 @@ from gateway.core.execution import (
     ThreadEnded,
     ThreadState,
 )
-from gateway.core.policy import Decider, Risk
+from gateway.core.payload import Option
+from gateway.core.policy import Decider, Risk, higher
 from gateway.core.visible import one_line
 from gateway.graphs import Pending, Progress
 from gateway.log import log, step
@@ -42,7 +44,9 @@ class _Ask:
 class _Refuse:
     interrupt: str
     dialect: str
+    terms: payload.Terms
     reason: str
+    asked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,43 +112,70 @@ class Reports(UseCases):
 
     async def _step(self, thread: ThreadRow, pending: Pending) -> _Step:
         """Read one pending interrupt and prepare what it asks for."""
-        match payload.read(pending.value):
+        known = self._policy.graphs.get(thread.graph)
+        answers = known.answers if known else None
+        match payload.read(pending.value, pending.schema, answers, foreign=known is not None):
             case payload.EffectRequest() as request:
                 return _Do(pending.id, request)
             case payload.Unknown(why=why):
                 return _Park(f"interrupt {pending.id}: {why}")
-            case payload.Question(dialect=dialect, proposals=(proposal,)):
+            case payload.Question() as question if payload.is_foreign(question.dialect):
+                return self._foreign(thread, pending, question)
+            case payload.Question() as question:
                 try:
-                    item, risk = await self._actions.prepare(proposal)
+                    prepared = [await self._actions.prepare(each) for each in question.proposals]
                 except ActionRefusedError as error:
-                    return _Refuse(pending.id, dialect, str(error))
-                return self._question(thread, pending.id, dialect, item, risk)
-            case payload.Question(proposals=proposals):
-                return _Park(f"interrupt {pending.id}: {len(proposals)} actions in one question")
+                    return _Refuse(pending.id, question.dialect, question.terms, str(error), pending.asked)
+                risk = reduce(higher, (risk for _, risk in prepared))
+                return self._question(thread, pending, question, tuple(item for item, _ in prepared), risk)
+
+    def _foreign(self, thread: ThreadRow, pending: Pending, question: payload.Question) -> _Ask | _Park:
+        """Ask about what a foreign graph will do by itself; its own word on the risk means nothing."""
+        known = self._policy.graphs[thread.graph].risks
+        allows = question.terms.allows
+        items = tuple(
+            self._actions.show(each, allowed)
+            for each, allowed in zip(question.proposals, allows, strict=True)
+        )
+        risk = reduce(higher, (known.get(each.type, Risk.HIGH) for each in question.proposals))
+        # Policy can only approve: where that is no answer, it is people who are asked.
+        if any(Option.APPROVE not in allowed for allowed in allows):
+            risk = higher(risk, Risk.MEDIUM)
+        return self._question(thread, pending, question, items, risk)
 
     def _question(
-        self, thread: ThreadRow, interrupt: str, dialect: str, item: Item, risk: Risk
+        self,
+        thread: ThreadRow,
+        pending: Pending,
+        question: payload.Question,
+        items: tuple[Item, ...],
+        risk: Risk,
     ) -> _Ask | _Park:
         now = self._clock()
         ruling = self._policy.ruling(risk)
         if ruling.rule.decide is Decider.PEOPLE and len(ruling.reviewers) < ruling.rule.quorum:
             return _Park(f"{len(ruling.reviewers)} reviewers for {risk} risk, {ruling.rule.quorum} needed")
-        return _Ask(
-            Approval(
-                id=self._ledger.new_id(APPROVAL_ID_BYTES),
-                thread=thread.id,
-                graph=thread.graph,
-                interrupt=interrupt,
-                dialect=dialect,
-                items=(item,),
-                risk=risk,
-                rule=ruling.rule,
-                reviewers=ruling.reviewers,
-                requester=thread.requester,
-                opened_at=now,
-                expires_at=now + ruling.rule.expires,
-            )
+        approval = Approval(
+            id=self._ledger.new_id(APPROVAL_ID_BYTES),
+            thread=thread.id,
+            graph=thread.graph,
+            interrupt=pending.id,
+            dialect=question.dialect,
+            items=items,
+            risk=risk,
+            rule=ruling.rule,
+            reviewers=ruling.reviewers,
+            requester=thread.requester,
+            opened_at=now,
+            expires_at=now + ruling.rule.expires,
+            terms=question.terms,
+            asked=pending.asked,
         )
+        if not approval.offers:
+            return _Park(
+                f"interrupt {pending.id}: no one answer is allowed for all {len(items)} of its actions"
+            )
+        return _Ask(approval)
 
     def _take(self, tx: Transaction, thread: ThreadRow, asked: _Step, now: datetime) -> Answer | None:
         match asked:
@@ -154,9 +185,10 @@ class Reports(UseCases):
                 outcome = decide(approval, Asked(approval), now)
                 self._ledger.commit(tx, thread.id, outcome, now)
                 return outcome.answer
-            case _Refuse(interrupt=interrupt, dialect=dialect, reason=reason):
+            case _Refuse(interrupt=interrupt, reason=reason):
                 tx.record(thread.id, [AskRefused(thread.id, interrupt, reason, now)])
-                resume = ResumeGraph(thread.graph, thread.id, interrupt, payload.refusal(dialect, reason))
+                value = payload.refusal(asked.dialect, asked.terms, reason)
+                resume = ResumeGraph(thread.graph, thread.id, interrupt, value, asked.asked)
                 self._ledger.enqueue(tx, thread.id, [resume], now)
             case _Do():
                 self._effect_asked(tx, thread, asked, now)
@@ -375,6 +407,8 @@ def _granted(tx: Transaction, thread: ThreadRow, request: payload.EffectRequest)
     except NotFoundError:
         raise _UngrantedError(f"an effect was asked for under the unknown {request.approval}") from None
     stored = core_action.digest_of(core_action.digest(item.action) for item in approval.items)
+    if payload.is_foreign(approval.dialect):
+        raise _UngrantedError(f"{approval.id} is about what a graph does by itself, and grants nothing here")
     if approval.state is not State.APPROVED or approval.thread != thread.id:
         raise _UngrantedError(f"an effect was asked for under {approval.id}, which does not grant it")
     if not stored == approval.digest == request.digest:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from gateway.core.approval import (
+    Answered,
     Approval,
     Denied,
     Granted,
@@ -27,7 +28,7 @@ from gateway.store.rows import AnyFact, StoredFact
 from gateway.store.threads import ThreadQueries
 
 _SPENT = frozenset({Performed.__name__, Doubted.__name__})
-_MOVES = (VoteCounted, Granted, Denied, Lapsed, Withdrawn, Superseded)
+_MOVES = (VoteCounted, Granted, Answered, Denied, Lapsed, Withdrawn, Superseded)
 
 
 class ApprovalQueries(ThreadQueries):

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from gateway.core.approval import (
+    Answered,
     Approval,
     Commented,
     Denied,
@@ -136,6 +137,7 @@ _FACTS: Mapping[str, TypeAdapter[Any]] = {
         VoteCounted,
         Commented,
         Granted,
+        Answered,
         Denied,
         Lapsed,
         Withdrawn,

@@ -100,7 +100,7 @@ class Sheets:
         return {
             **self._head(approval),
             "facts": tuple(self._question_facts(case, now)),
-            "rows": self._actions.rows(approval.items[0].action),
+            "rows": self._actions.rows(*approval.actions),
             "changes": _changes(case.replaced, approval),
             "editor": self._editor(case.replaced),
             "notes": _notes(approval),
@@ -129,7 +129,7 @@ class Sheets:
         return {
             **self._head(candidate),
             "number": approval.id,
-            "rows": self._actions.rows(candidate.items[0].action),
+            "rows": self._actions.rows(*candidate.actions),
             "changes": _changes(approval, candidate),
             "approves": _edit_counts(approval, candidate, case.view.reviewer),
             "quorum": candidate.rule.quorum,
@@ -153,7 +153,7 @@ class Sheets:
             "by_you": last is not None and last.by == reviewer,
             "at": self._when(approval.decided_at or approval.expires_at, case.view),
             "votes": tuple(self._vote(vote, case.view) for vote in approval.votes),
-            "rows": self._actions.rows(approval.items[0].action),
+            "rows": self._actions.rows(*approval.actions),
             "changes": _changes(case.replaced, approval),
             "editor": self._editor(case.replaced),
             "outcome": _outcome(case),

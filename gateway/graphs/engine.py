@@ -1,4 +1,4 @@
-"""Drives LangGraph: starts threads, reads what they ask, and answers each question at most once.
+"""Starts threads, reads what they ask, and answers each question at most once.
 
 LangGraph does not consume an answer once: two resumes at the same moment both run, a bare value answers
 whatever is asked next, and a command sent again may answer the following question. So here each thread
@@ -7,11 +7,13 @@ earlier attempt may have left behind is played out before anything is answered a
 """
 
 import asyncio
+import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -25,11 +27,12 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.errors import UnknownInterruptError
 from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command, Durability, Interrupt
+from langgraph.types import Command, Durability, Interrupt, StateSnapshot
+
+from gateway.core.payload import BREAKPOINT
+from gateway.graphs.foreign import Engine, Foreign, breakpoints
 
 Builder = StateGraph[Any, Any, Any, Any]
-_Engine = CompiledStateGraph[Any, Any, Any, Any]
 
 _BUSY_SECONDS = 10.0
 _INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")
@@ -46,7 +49,11 @@ class NotPendingError(GraphsError):
 
 
 class GraphChangedError(NotPendingError):
-    """The graph's code no longer has the node that asked; nothing was run."""
+    """The graph's code has no longer the node that asked, or is other code than asked; nothing was run."""
+
+
+class GraphInDoubtError(GraphsError):
+    """A foreign graph was cut off while it ran: its nodes may have had effects, and are not run again."""
 
 
 class GraphFailedError(GraphsError):
@@ -63,10 +70,16 @@ class UnsafeCheckpointsError(GraphsError):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A question that a thread waits on; `value` is its payload."""
+    """A question that a thread waits on; `value` is its payload, `schema` that of the answer if it has one.
+
+    `asked` is a digest of both and of the graph's shape, by which a foreign graph's question is known again;
+    our own graph has none.
+    """
 
     id: str
     value: Any
+    schema: Any = None
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,21 @@ class Progress:
 
     def asks(self, interrupt: str) -> bool:
         """Whether this question is among those that wait."""
-        return any(question.id == interrupt for question in self.pending)
+        return self.question(interrupt) is not None
+
+    def question(self, interrupt: str) -> Pending | None:
+        """Find a question among those that wait."""
+        return next((question for question in self.pending if question.id == interrupt), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Graph:
+    """A graph as it is driven; one of ours has no fingerprint."""
+
+    engine: Engine
+    fingerprint: str = ""
+    may_replay: bool = True
+    stops: tuple[str, ...] = ()
 
 
 class Graphs:
@@ -96,6 +123,7 @@ class Graphs:
         builders: Mapping[str, Builder],
         *,
         replayable_starts: Container[str] = frozenset(),
+        foreign: Mapping[str, Foreign] = {},
     ) -> None:
         """Compile every graph.
 
@@ -104,20 +132,32 @@ class Graphs:
             builders: the graphs by name.
             replayable_starts: those that have no effects before their first question. They are saved only
                 when they stop there, which is cheaper; a crash before that starts them anew.
+            foreign: the graphs of others by name, over the same saver. Each of their steps is saved before
+                the next, and a crash in the middle of one leaves the thread in doubt, unless they may replay.
 
         Raises:
             UnsafeCheckpointsError: as `assert_strict`.
         """
         assert_strict()
         self._saver = saver
-        self._engines = {name: builder.compile(checkpointer=saver) for name, builder in builders.items()}
+        own = {name: _Graph(engine=builder.compile(checkpointer=saver)) for name, builder in builders.items()}
+        theirs = {
+            name: _Graph(
+                engine=each.engine,
+                fingerprint=each.fingerprint,
+                may_replay=each.replay,
+                stops=breakpoints(each.engine),
+            )
+            for name, each in foreign.items()
+        }
+        self._graphs = own | theirs
         self._replayable_starts = replayable_starts
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def names(self) -> frozenset[str]:
         """The graphs that can be started."""
-        return frozenset(self._engines)
+        return frozenset(self._graphs)
 
     async def start(self, graph: str, thread: str, request: Mapping[str, Any]) -> Progress:
         """Run a new thread until it asks or ends; one that was begun before is only brought that far.
@@ -125,39 +165,44 @@ class Graphs:
         Raises:
             GraphFailedError: a node raised.
             GraphChangedError: the thread waits at a node that is gone.
+            GraphInDoubtError: it was begun and cut off, and must not be replayed.
             GraphsUnavailableError: the checkpoints cannot be used.
         """
-        engine = self._engines[graph]
+        driven = self._graphs[graph]
         durability: Durability = "exit" if graph in self._replayable_starts else "sync"
         async with self._turn(thread):
-            progress = await self._look(engine, thread)
+            progress = await self._look(driven, thread)
             if progress is None:
-                return await self._run(engine, dict(request), _thread(thread), durability)
+                return await self._run(driven, dict(request), _thread(thread), durability)
             if progress.pending or progress.finished:
                 return progress
-            return await self._run(engine, _NOTHING_NEW, _thread(thread), durability)
+            return await self._replay(driven, thread, durability)
 
-    async def resume(self, graph: str, thread: str, interrupt: str, value: Any, *, again: bool) -> Progress:
+    async def resume(
+        self, graph: str, thread: str, interrupt: str, value: Any, *, again: bool, asked: str = ""
+    ) -> Progress:
         """Answer one pending question and run the thread until it asks the next one or ends.
 
         With `again`, an earlier attempt may have got through before it was cut off: the thread is then
-        first brought on, and is answered only if it still asks the same.
+        first brought on, and is answered only if it still asks the same. With `asked`, it is answered only if
+        payload and graph are what they were.
 
         Raises:
             NotPendingError: the thread is unknown, waits for something else, or its graph has changed.
             GraphFailedError: a node raised.
+            GraphInDoubtError: an earlier attempt was cut off, and must not be replayed.
             GraphsUnavailableError: the checkpoints cannot be used.
         """
-        engine = self._engines[graph]
+        driven = self._graphs[graph]
         async with self._turn(thread):
-            if not again:
+            if not again and not asked:
                 # LangGraph itself refuses what is not pending, so the usual case needs no look beforehand.
                 with suppress(NotPendingError):
-                    return await self._answer(engine, thread, interrupt, value)
-            progress = await self._catch_up(engine, thread, interrupt, again=again)
+                    return await self._answer(driven, thread, interrupt, value)
+            progress = await self._catch_up(driven, thread, interrupt, asked, again=again)
             if not progress.asks(interrupt):
                 return progress
-            return await self._answer(engine, thread, interrupt, value)
+            return await self._answer(driven, thread, interrupt, value)
 
     async def pending(self, graph: str, thread: str) -> Progress:
         """Read where a thread stands; one that was never started neither asks nor has finished.
@@ -166,7 +211,7 @@ class Graphs:
             GraphChangedError: the thread waits at a node that is gone.
             GraphsUnavailableError: the checkpoints cannot be used.
         """
-        progress = await self._look(self._engines[graph], thread)
+        progress = await self._look(self._graphs[graph], thread)
         return progress or Progress(pending=(), finished=False)
 
     @asynccontextmanager
@@ -176,44 +221,85 @@ class Graphs:
         async with turn:
             yield
 
-    async def _answer(self, engine: _Engine, thread: str, interrupt: str, value: Any) -> Progress:
+    async def _answer(self, driven: _Graph, thread: str, interrupt: str, value: Any) -> Progress:
         if not _INTERRUPT_ID.fullmatch(interrupt):
             # LangGraph would not see an address in it, and give the whole mapping to whatever is asked.
             raise NotPendingError(f"{interrupt!r} is no interrupt's id")
-        return await self._run(engine, Command(resume={interrupt: value}), _strictly(thread))
+        return await self._run(driven, Command(resume={interrupt: value}), _strictly(thread))
 
-    async def _catch_up(self, engine: _Engine, thread: str, interrupt: str, *, again: bool) -> Progress:
+    async def _catch_up(
+        self, driven: _Graph, thread: str, interrupt: str, asked: str, *, again: bool
+    ) -> Progress:
         """Play out what an earlier attempt to answer `interrupt` has left; a waiting node asks again."""
-        progress = await self._look(engine, thread)
+        progress = await self._look(driven, thread)
         if progress is None:
             raise NotPendingError(f"thread {thread} was never started")
         if progress.finished:
             return progress
-        if progress.pending and not progress.asks(interrupt):
+        question = progress.question(interrupt)
+        if progress.pending and question is None:
             if again:
                 return progress
             raise NotPendingError(f"thread {thread} does not wait for {interrupt}")
-        return await self._run(engine, _NOTHING_NEW, _thread(thread))
+        if question is not None and asked and question.asked != asked:
+            raise GraphChangedError("the graph or what it asks is no longer what people were shown")
+        if asked and not again:
+            return progress
+        return await self._replay(driven, thread)
+
+    async def _replay(self, driven: _Graph, thread: str, durability: Durability = "sync") -> Progress:
+        """Take the steps that are due once more; those of a foreign graph may have had their effects."""
+        if not driven.may_replay:
+            raise GraphInDoubtError(
+                "the gateway stopped while this graph ran, so that nobody can know how far its nodes came;"
+                " they are not run again (replay = true in its table would allow it)"
+            )
+        return await self._run(driven, _NOTHING_NEW, _thread(thread), durability)
 
     async def _run(
-        self, engine: _Engine, step: Any, config: RunnableConfig, durability: Durability = "sync"
+        self, driven: _Graph, step: Any, config: RunnableConfig, durability: Durability = "sync"
     ) -> Progress:
         with _blame():
-            output = await engine.ainvoke(step, config, durability=durability, version="v2")
+            output = await driven.engine.ainvoke(step, config, durability=durability, version="v2")
             if not output.interrupts:
+                if driven.stops and (stopped := _stop(await driven.engine.aget_state(config))):
+                    return stopped
                 await self._refuse_changed(config)
-        return _progress(output.value, output.interrupts, finished=not output.interrupts)
+            return self._progress(driven, output.value, output.interrupts, finished=not output.interrupts)
 
-    async def _look(self, engine: _Engine, thread: str) -> Progress | None:
+    async def _look(self, driven: _Graph, thread: str) -> Progress | None:
         with _blame():
             config = _thread(thread)
-            state = await engine.aget_state(config)
+            state = await driven.engine.aget_state(config)
             if state.created_at is None:
                 return None
+            if driven.stops and (stopped := _stop(state)):
+                return stopped
             # Not `next`: that leaves out a node whose writes are stored but not yet in a checkpoint.
             if not state.tasks:
                 await self._refuse_changed(config)
-        return _progress(state.values, state.interrupts, finished=not state.tasks)
+            return self._progress(driven, state.values, state.interrupts, finished=not state.tasks)
+
+    def _progress(
+        self, driven: _Graph, values: Any, interrupts: Iterable[Interrupt], *, finished: bool
+    ) -> Progress:
+        said = values if isinstance(values, Mapping) else {}
+        pending = tuple(Pending(each.id, each.value, each.response_schema) for each in interrupts)
+        if driven.fingerprint:
+            pending = tuple(self._known(driven, each) for each in pending)
+        return Progress(
+            pending=pending,
+            finished=finished,
+            result=str(said.get("final_result") or _last_words(said)),
+            error=None if said.get("error") is None else str(said["error"]),
+        )
+
+    def _known(self, driven: _Graph, question: Pending) -> Pending:
+        """Take a question as it is read back from a checkpoint, so that it is the same before and after."""
+        serde = self._saver.serde
+        value, schema = serde.loads_typed(serde.dumps_typed([question.value, question.schema]))
+        whole = json.dumps([value, schema, driven.fingerprint], sort_keys=True, default=repr)
+        return replace(question, value=value, schema=schema, asked=sha256(whole.encode()).hexdigest())
 
     async def _refuse_changed(self, config: RunnableConfig) -> None:
         """Tell the end of a thread from a step whose node is gone; LangGraph takes both for the end."""
@@ -275,11 +361,16 @@ def _strictly(thread: str) -> RunnableConfig:
     return {"configurable": {"thread_id": thread, CONFIG_KEY_STRICT_RESUME: True}}
 
 
-def _progress(values: Any, interrupts: Iterable[Interrupt], *, finished: bool) -> Progress:
-    said = values if isinstance(values, Mapping) else {}
-    return Progress(
-        pending=tuple(Pending(interrupt.id, interrupt.value) for interrupt in interrupts),
-        finished=finished,
-        result=str(said.get("final_result") or ""),
-        error=None if said.get("error") is None else str(said["error"]),
-    )
+def _stop(state: StateSnapshot) -> Progress | None:
+    """Tell a static breakpoint: something is due, nothing is asked, and nothing was begun or broke."""
+    if not state.next or state.interrupts or any(task.error or task.result for task in state.tasks):
+        return None
+    question = Pending("", {"type": BREAKPOINT, "nodes": list(state.next)})
+    return Progress(pending=(question,), finished=False)
+
+
+def _last_words(said: Mapping[str, Any]) -> str:
+    """Take an agent's last message for its result, where its state is a conversation."""
+    messages = said.get("messages")
+    content = getattr(messages[-1], "content", "") if isinstance(messages, list) and messages else ""
+    return content if isinstance(content, str) else ""

@@ -1,0 +1,38 @@
+"""Drives LangGraph: starts threads, reads what they ask, and answers each question at most once."""
+
+from gateway.graphs.engine import (
+    Builder,
+    GraphChangedError,
+    GraphFailedError,
+    GraphInDoubtError,
+    Graphs,
+    GraphsError,
+    GraphsUnavailableError,
+    NotPendingError,
+    Pending,
+    Progress,
+    UnsafeCheckpointsError,
+    assert_strict,
+    sqlite_saver,
+)
+from gateway.graphs.foreign import Foreign, GraphLoadError, Kind, load
+
+__all__ = [
+    "Builder",
+    "Foreign",
+    "GraphChangedError",
+    "GraphFailedError",
+    "GraphInDoubtError",
+    "GraphLoadError",
+    "Graphs",
+    "GraphsError",
+    "GraphsUnavailableError",
+    "Kind",
+    "NotPendingError",
+    "Pending",
+    "Progress",
+    "UnsafeCheckpointsError",
+    "assert_strict",
+    "load",
+    "sqlite_saver",
+]

@@ -135,7 +135,9 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
             async with sqlite_saver(_checkpoints(config)) as saver:
                 planner = _planner(config)
                 graphs = Graphs(
-                    saver, {BUILTIN: agent.build(planner)}, replayable_starts=frozenset({BUILTIN})
+                    saver,
+                    {BUILTIN: agent.build(planner, config.planner.attempts)},
+                    replayable_starts=frozenset({BUILTIN}),
                 )
                 service = _service(config, store, common)
                 inbound = Inbound(

@@ -17,13 +17,16 @@ DONE: dict[str, Any] = {"status": "done", "summary": "Sent to team@example.com: 
 class Thread:
     """One thread of the graph around a planner with a fixed outcome, answered the way the gateway does."""
 
-    def __init__(self, outcome: Proposed | Declined | Exception = PROPOSED) -> None:
+    def __init__(self, outcome: Proposed | Declined | Exception = PROPOSED, attempts: int = 1) -> None:
+        self.requests: list[str] = []
+
         async def planner(request: str) -> Proposed | Declined:
+            self.requests.append(request)
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
 
-        self.graphs = Graphs(InMemorySaver(), {"builtin": build(planner)})
+        self.graphs = Graphs(InMemorySaver(), {"builtin": build(planner, attempts)})
         self.progress = Progress(pending=(), finished=False)
 
     async def start(self, **more: Any) -> Pending:
@@ -201,3 +204,53 @@ async def test_nobody_brings_a_grant_along() -> None:
     await thread.start(approval_status="approved", grant={"approval": "MINE", "digest": "x"})
     assert "grant" not in await thread.state()
     assert (await thread.decide(Option.REJECT)).finished
+
+
+# --- another proposal ---------------------------------------------------------------------------------------
+
+
+async def test_a_rejection_with_a_reason_leads_to_another_question() -> None:
+    """T59: the planner is told what was rejected and why, and what it proposes then is asked anew."""
+    thread = Thread(attempts=2)
+    first = await thread.start()
+    await thread.decide(Option.REJECT, message="wrong recipient", again=True)
+    assert thread.question.id != first.id
+    assert "wrong recipient" in thread.requests[1]
+    assert "team@example.com" in thread.requests[1]
+    await thread.decide(Option.REJECT, message="still wrong", again=True)
+    assert thread.progress.finished
+    assert thread.progress.result == "Nothing was done: the action was rejected (still wrong)."
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_what_nobody_wants_again_is_not_planned_again(attempts: int) -> None:
+    """A question that lapsed, or was taken back, or rejected without a reason, leads to no other."""
+    thread = Thread(attempts=attempts)
+    await thread.start()
+    await thread.decide(Option.REJECT, message="expired")
+    assert thread.progress.finished
+    assert len(thread.requests) == 1
+
+
+async def test_what_a_person_proposed_is_not_planned_by_a_model() -> None:
+    """An action that was given at the start is put to people as it is, or not at all."""
+    thread = Thread(attempts=3)
+    action = {"action_type": "send_email", "description": "", "parameters": {}, "risk_level": "low"}
+    await thread.start(proposed_action=action)
+    await thread.decide(Option.REJECT, message="no", again=True)
+    assert thread.progress.finished
+    assert thread.requests == []
+
+
+async def test_a_planner_that_gives_up_after_a_rejection_asks_nothing() -> None:
+    """What was rejected is not put to people a second time because nothing better was found."""
+    thread = Thread(attempts=2)
+    outcomes: list[Proposed | Declined] = [PROPOSED, Declined("there is no other recipient")]
+
+    async def planner(request: str) -> Proposed | Declined:
+        return outcomes.pop(0)
+
+    thread.graphs = Graphs(InMemorySaver(), {"builtin": build(planner, 2)})
+    await thread.start()
+    await thread.decide(Option.REJECT, message="wrong recipient", again=True)
+    assert thread.progress.result == "Nothing was done: there is no other recipient"

@@ -122,6 +122,7 @@ def test_a_rejection_ends_the_question_with_its_reason() -> None:
         "modified_parameters": None,
         "approval": "7Q2M4KXP",
         "digest": approval().digest,
+        "again": True,
     }
     assert letters(outcome, Letter.OUTCOME) == [ALICE.email, BOB.email, "rita@example.com"]
 

@@ -1,4 +1,4 @@
-"""The built-in graph: planner → approval_gate → executor → responder.
+"""The built-in graph: planner → approval_gate → executor → responder, or back from the gate to the planner.
 
 It has no effects of its own. The gate asks for every action, whatever its risk: policy may answer, but that
 is a vote too. The executor asks the gateway to do what was granted and learns what really happened.
@@ -6,6 +6,7 @@ Everything in the state is plain JSON, and no node raises because of what it is 
 keeps an answer that made a node raise, and the thread would never get past it.
 """
 
+import json
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 from langgraph.graph import END, START, StateGraph
@@ -15,6 +16,7 @@ from gateway.agent.planner import Declined, Planner, PlannerError
 from gateway.core.payload import APPROVAL_REQUEST, EFFECT_REQUEST
 
 T = TypeVar("T")
+_LONGEST_REASON = 2000
 
 
 class ProposedAction(TypedDict):
@@ -43,6 +45,13 @@ class Request(TypedDict):
     proposed_action: NotRequired[ProposedAction]
 
 
+class Rejection(TypedDict):
+    """What a person did not want, and why."""
+
+    proposed_action: ProposedAction
+    feedback: str
+
+
 class State(TypedDict, total=False):
     """One request on its way; each node fills in its part.
 
@@ -53,6 +62,9 @@ class State(TypedDict, total=False):
     proposed_action: ProposedAction
     approval_status: Literal["pending", "approved", "rejected", "modified"]
     human_feedback: str
+    planned: bool
+    again: bool
+    rejections: list[Rejection]
     modified_parameters: dict[str, Any]
     grant: Grant
     receipt: dict[str, Any]
@@ -60,14 +72,18 @@ class State(TypedDict, total=False):
     error: str
 
 
-def build(planner: Planner) -> StateGraph[State, None, Request, State]:
-    """Return the graph around `planner`, still to be compiled with a saver."""
+def build(planner: Planner, attempts: int = 1) -> StateGraph[State, None, Request, State]:
+    """Return the graph around `planner`, still to be compiled with a saver.
+
+    It makes at most `attempts` proposals for a request: another one where a person rejected the last and said
+    why. What was proposed at the start is nobody's to plan anew.
+    """
 
     async def plan(state: State) -> State:
-        if state.get("proposed_action"):
+        if state.get("proposed_action") and not state.get("rejections"):
             return {"approval_status": "pending"}
         try:
-            outcome = await planner(state["user_request"])
+            outcome = await planner(_request(state))
         except PlannerError as error:
             return {"error": str(error)}
         if isinstance(outcome, Declined):
@@ -78,7 +94,13 @@ def build(planner: Planner) -> StateGraph[State, None, Request, State]:
             "parameters": dict(outcome.parameters),
             "risk_level": outcome.risk_level,
         }
-        return {"proposed_action": action, "approval_status": "pending"}
+        return {"proposed_action": action, "approval_status": "pending", "planned": True}
+
+    def after_gate(state: State) -> Literal["executor", "planner", "responder"]:
+        if state.get("grant"):
+            return "executor"
+        is_welcome = state.get("again") and state.get("planned")
+        return "planner" if is_welcome and len(state["rejections"]) < attempts else "responder"
 
     graph = StateGraph(State, input_schema=Request)
     graph.add_node("planner", plan)
@@ -87,27 +109,38 @@ def build(planner: Planner) -> StateGraph[State, None, Request, State]:
     graph.add_node("responder", _responder)
     graph.add_edge(START, "planner")
     graph.add_conditional_edges("planner", _after_planner)
-    graph.add_conditional_edges("approval_gate", _after_gate)
+    graph.add_conditional_edges("approval_gate", after_gate)
     graph.add_edge("executor", "responder")
     graph.add_edge("responder", END)
     return graph
 
 
 def _after_planner(state: State) -> Literal["approval_gate", "responder"]:
-    return "approval_gate" if state.get("proposed_action") else "responder"
+    return "approval_gate" if state.get("approval_status") == "pending" else "responder"
 
 
-def _after_gate(state: State) -> Literal["executor", "responder"]:
-    return "executor" if state.get("grant") else "responder"
+def _request(state: State) -> str:
+    """Word the request for the planner, with what people did not want of its earlier proposals."""
+    told = [
+        f"This was proposed and rejected:\n{json.dumps(each['proposed_action'], ensure_ascii=False)}\n"
+        f"The reviewer's reason:\n{each['feedback'][:_LONGEST_REASON]}"
+        for each in state.get("rejections", ())
+    ]
+    return "\n\n".join((state["user_request"], *told))
 
 
 async def _approval_gate(state: State) -> State:
     answer = interrupt({"type": APPROVAL_REQUEST, "action": state["proposed_action"]})
     try:
-        return _decided(answer)
+        decided = _decided(answer)
     except _NotUnderstoodError as error:
         why = f"the gate's answer was not understood: {error}"
-        return {"approval_status": "rejected", "human_feedback": why, "error": why}
+        return {"approval_status": "rejected", "human_feedback": why, "error": why, "again": False}
+    again = decided["approval_status"] == "rejected" and answer.get("again") is True
+    if not again:
+        return {**decided, "again": False}
+    rejected: Rejection = {"proposed_action": state["proposed_action"], "feedback": decided["human_feedback"]}
+    return {**decided, "again": True, "rejections": [*state.get("rejections", ()), rejected]}
 
 
 async def _executor(state: State) -> State:

@@ -234,6 +234,12 @@ class Planner(Table):
     timeout: Annotated[Duration, within(timedelta(seconds=1), timedelta(hours=1))] = Field(
         timedelta(seconds=60), description="How long a plan may take, retries included."
     )
+    attempts: int = Field(
+        1,
+        ge=1,
+        le=5,
+        description="Proposals that a request may lead to: another where a reviewer rejects and says why.",
+    )
     method: Literal["json_schema", "function_calling"] = Field(
         "json_schema", description="How the model is made to answer in our schema; servers differ in it."
     )

@@ -565,6 +565,7 @@ def _go_on(approval: Approval, feedback: str | None) -> Effect:
             message=reason,
             approval=approval.id,
             digest=approval.digest,
+            again=approval.state is State.REJECTED and bool(approval.reason),
         )
         for n, item in enumerate(approval.items)
     ]

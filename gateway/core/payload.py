@@ -103,6 +103,8 @@ class Decision:
     message: str = ""
     approval: str = ""
     digest: str = ""
+    again: bool = False
+    """Whether another proposal is welcome, since a person rejected this one and said why."""
 
 
 class UnanswerableError(ValueError):
@@ -216,6 +218,7 @@ def _answer_approval_request(_terms: Terms, decisions: Sequence[Decision]) -> di
         "modified_parameters": dict(decision.parameters) if decision.option is Option.EDIT else None,
         "approval": decision.approval,
         "digest": decision.digest,
+        "again": decision.again,
     }
 
 

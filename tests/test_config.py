@@ -473,7 +473,10 @@ def test_sample_shows_every_key_at_its_default(tmp_path: Path) -> None:
     """Taking the defaults out of their comments changes nothing, and no key is left out."""
     lines = sample().splitlines()
     opened = [
-        line[1:] if line[:1] == "#" and line[1:2].isalpha() and "..." not in line else line for line in lines
+        line[1:]
+        if line[:1] == "#" and (line[1:2].isalpha() or line[1:2] == "[") and "..." not in line
+        else line
+        for line in lines
     ]
     assert errors(write(tmp_path, "\n".join(opened))) == []
     settings = (re.match(r"#?(\w+) = ", line) for line in lines)
@@ -484,7 +487,7 @@ def test_sample_shows_every_key_at_its_default(tmp_path: Path) -> None:
 def test_schema_is_for_the_file() -> None:
     """The JSON Schema speaks of keys and values as the file has them, and demands what the check demands."""
     made: dict[str, Any] = json.loads(json.dumps(schema()))
-    assert set(made["properties"]) == set(tomllib.loads(GOOD)) | {"store", "actions"}
+    assert set(made["properties"]) == set(tomllib.loads(GOOD)) | {"store", "graphs", "actions"}
     assert set(made["required"]) == {"gateway", "smtp", "imap", "mail", "keys", "planner", "reviewers"}
     assert made["$defs"]["HighRule"]["properties"]["expires"]["default"] == "1d"
     assert "from" in made["$defs"]["Smtp"]["required"]

@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
 from gateway.config.kinds import spell
-from gateway.config.problems import is_list, keys_of, table_in
+from gateway.config.problems import is_list, is_named, keys_of, table_in
 from gateway.config.tables import File, Table
 
 _SAMPLE_OPENING = """\
@@ -141,7 +141,7 @@ def _tables(table: type[Table], prefix: str = "") -> Iterator[tuple[str, type[Ta
     for key, field in keys_of(table).items():
         inner = table_in(field)
         if inner:
-            name = f"{prefix}{key}"
+            name = f"{prefix}{key}.NAME" if is_named(field) else f"{prefix}{key}"
             yield f"[[{name}]]" if is_list(field) else f"[{name}]", inner
             yield from _tables(inner, f"{name}.")
 
@@ -152,8 +152,12 @@ def _plain_keys(table: type[Table]) -> dict[str, FieldInfo]:
 
 def _sampled(heading: str, table: type[Table]) -> str:
     defaults = _defaults(table)
-    keys = (_sampled_key(key, field, defaults.get(key)) for key, field in _plain_keys(table).items())
-    return "\n".join([f"# {table.__doc__}", heading, *keys, ""])
+    keys = [_sampled_key(key, field, defaults.get(key)) for key, field in _plain_keys(table).items()]
+    lines = "\n".join([heading.replace("NAME", "my-agent"), *keys]).split("\n")
+    if "NAME" in heading:
+        # Nobody has tables of this kind to begin with.
+        lines = [line if line.startswith("#") else f"#{line}" for line in lines]
+    return "\n".join([f"# {table.__doc__}", *lines, ""])
 
 
 def _sampled_key(key: str, field: FieldInfo, default: Any) -> str:

@@ -14,6 +14,7 @@ from gateway.config.tables import (
     OPENAI,
     Actions,
     Gateway,
+    Graph,
     Http,
     Imap,
     LowRule,
@@ -25,6 +26,7 @@ from gateway.config.tables import (
     Smtp,
     Token,
 )
+from gateway.core.execution import BUILTIN
 from gateway.core.policy import Decider, Risk
 from gateway.core.transport import Security, may_send_password
 
@@ -146,6 +148,18 @@ def _planner(planner: Planner) -> Iterator[Problem]:
         yield Problem("planner.api_key_file", "is missing", hint)
 
 
+def _graphs(graphs: Mapping[str, Graph]) -> Iterator[Problem]:
+    for name, graph in graphs.items():
+        key = f"graphs.{name}"
+        if name == BUILTIN:
+            yield Problem(key, "is the name of the agent that comes with the gateway", "choose another")
+        if (graph.approve_with is None) != (graph.reject_with is None):
+            missing = "approve_with" if graph.approve_with is None else "reject_with"
+            yield Problem(f"{key}.{missing}", "is missing", "approve_with and reject_with go together")
+        for tool in sorted({*graph.low_risk} & {*graph.medium_risk}):
+            yield Problem(f"{key}.medium_risk", f"'{tool}' is in low_risk too")
+
+
 def _people(reviewers: Sequence[Person]) -> Iterator[Problem]:
     owners: dict[str, int] = {}
     for position, person in enumerate(reviewers):
@@ -211,6 +225,7 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _tokens,
     _token_reviewers,
     _planner,
+    _graphs,
     _people,
     _loops,
     _policies,

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from gateway.core.action import Field, FieldType
+from gateway.core.action import EditRefusedError, Field, FieldType
 from gateway.core.approval import Item
 from gateway.core.visible import conceal, reveal
 from gateway.service import View
@@ -100,12 +100,22 @@ def edit_name(field: Field) -> str:
 
 
 def as_text(field: Field, value: Any) -> str:
-    """Write a value as it is edited: lists one entry a line, hidden characters as their marks."""
-    return reveal("\n".join(value or ()) if field.type is FieldType.STRINGS else str(value or ""))
+    """Write a value as it is edited: lists one entry a line, hidden characters as their marks, or as JSON."""
+    match field.type:
+        case FieldType.STRINGS:
+            return reveal("\n".join(value or ()))
+        case FieldType.STRING:
+            return reveal(value or "")
+        case _:
+            return reveal(json.dumps(value, ensure_ascii=False))
 
 
 def edits(form: Mapping[str, str], item: Item) -> dict[str, Any]:
-    """Gather the values that differ from those that were shown."""
+    """Gather the values that differ from those that were shown.
+
+    Raises:
+        EditRefusedError: a value that is no text is not JSON.
+    """
     changed: dict[str, Any] = {}
     for field in item.editable:
         present = item.action.parameters.get(field.name)
@@ -119,6 +129,11 @@ def edits(form: Mapping[str, str], item: Item) -> dict[str, Any]:
 def _value(field: Field, text: str) -> Any:
     if field.type is FieldType.STRING:
         return conceal(text)
+    if field.type is not FieldType.STRINGS:
+        try:
+            return json.loads(conceal(text))
+        except (ValueError, RecursionError):
+            raise EditRefusedError([f'{field.name} must be JSON, such as 7, true or "text"']) from None
     return [conceal(line.strip()) for line in text.split("\n") if line.strip()]
 
 

@@ -17,7 +17,7 @@ from benchmarks.subject import GATEWAY, PASSWORD, REQUESTER, REVIEWER, request, 
 from gateway import daemon
 from gateway.config import load
 from gateway.core.approval import Channel, Identity, Verdict
-from gateway.core.execution import RowState
+from gateway.core.execution import BUILTIN, RowState
 from gateway.demo.mailserver import HOSTNAME
 from gateway.log import configure, on_step
 from gateway.service import Ballot
@@ -70,7 +70,7 @@ class Whole:
         self._threads: dict[str, str] = {}
 
     async def start(self, key: str) -> None:
-        thread = await self._service.start(daemon.BUILTIN, {"user_request": request(key)}, REQUESTER)
+        thread = await self._service.start(BUILTIN, {"user_request": request(key)}, REQUESTER)
         self._threads[key] = thread.id
 
     async def approve(self, key: str) -> None:

@@ -35,10 +35,11 @@ from gateway.actions.write_file import WriteFile
 from gateway.config import Config, policy
 from gateway.core import network, tokens, weburl
 from gateway.core.authentication import Form, Trust
+from gateway.core.execution import BUILTIN
 from gateway.core.policy import Policy
 from gateway.core.tokens import Purpose, Signatory
 from gateway.core.transport import Security
-from gateway.graphs import Graphs, sqlite_saver
+from gateway.graphs import Foreign, GraphLoadError, Graphs, Saver, load, sqlite_saver
 from gateway.inbound import Inbound, Mail
 from gateway.letters import Letterhead, Letters, packaged_templates
 from gateway.log import log, step
@@ -50,8 +51,6 @@ from gateway.store import InboundRow, SqliteStore, StoreUnavailableError, Transa
 
 Clock = Callable[[], datetime]
 
-BUILTIN = "builtin"
-"""The name of the graph that comes with the gateway."""
 _STRIKE_SECONDS = 1.0
 _RELEASE_SECONDS = 1.0
 _RELEASE_PAUSE_SECONDS = 300.0
@@ -93,6 +92,7 @@ async def run(
 
     Raises:
         StoreInUseError: another gateway runs on the same database.
+        GraphLoadError: a graph of the configuration cannot be used.
         PortTakenError: the HTTP port is not free.
     """
     async with put_together(config, clock) as parts:
@@ -132,13 +132,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
     post, reader = _post_office(config), Reader()
     try:
         with store.exclusive(), web.bind(config.http.host, config.http.port) as sock:
-            async with sqlite_saver(_checkpoints(config)) as saver:
-                planner = _planner(config)
-                graphs = Graphs(
-                    saver,
-                    {BUILTIN: agent.build(planner, config.planner.attempts)},
-                    replayable_starts=frozenset({BUILTIN}),
-                )
+            async with open_graphs(config) as graphs:
                 service = _service(config, store, common)
                 inbound = Inbound(
                     store=store,
@@ -163,6 +157,35 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
         await reader.close()
         await post.mailer.close()
         await store.close()
+
+
+@asynccontextmanager
+async def open_graphs(config: Config) -> AsyncIterator[Graphs]:
+    """Load every graph of a configuration over the checkpoints of this installation.
+
+    Raises:
+        GraphLoadError: one of them cannot be used; the message names it.
+    """
+    async with sqlite_saver(_checkpoints(config)) as saver:
+        yield Graphs(
+            saver,
+            {BUILTIN: agent.build(_planner(config), config.planner.attempts)},
+            replayable_starts=frozenset({BUILTIN}),
+            foreign={name: load_graph(config, name, saver) for name in config.graphs},
+        )
+
+
+def load_graph(config: Config, name: str, saver: Saver) -> Foreign:
+    """Load one graph of a configuration.
+
+    Raises:
+        GraphLoadError: it cannot be used.
+    """
+    graph = config.graphs[name]
+    try:
+        return load(graph.path, config.directory, saver, replay=graph.replay)
+    except GraphLoadError as error:
+        raise GraphLoadError(f"graphs.{name}: {error}") from error
 
 
 def open_store(config: Config) -> SqliteStore:
@@ -418,6 +441,7 @@ def _app(
         base_url=config.gateway.base_url,
         timezone=config.gateway.timezone,
         tokens=tokens,
+        graphs=(BUILTIN, *config.graphs),
     )
     return web.application(
         service=service,

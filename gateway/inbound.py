@@ -229,6 +229,7 @@ class Inbound:
                 text=reading.comment or "",
                 channel=Channel.REPLY,
                 evidence=message_id or sha256(mail.octets or b"").hexdigest(),
+                identity=identity,
             )
             return _Finding(Filing.PROCESSED, reading.reason, claim, reading, remark, message_id)
         if reading.said not in _VERDICTS:
@@ -413,6 +414,7 @@ _LETTERS: Mapping[Answer, Letter] = {
     Answer.COMMENTED: Letter.COMMENT,
     Answer.EDIT_REFUSED: Letter.UNCLEAR,
     Answer.CHANNEL_REFUSED: Letter.UNCLEAR,
+    Answer.NOT_OFFERED: Letter.UNCLEAR,
     Answer.ALREADY_DECIDED: Letter.ALREADY_DECIDED,
     Answer.ALREADY_VOTED: Letter.ALREADY_DECIDED,
 }

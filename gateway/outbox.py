@@ -224,7 +224,10 @@ class Outbox:
             await self._service.graph_failed(row, f"there is no graph {effect.graph!r}")
             return
         try:
-            progress = await self._graphs.start(effect.graph, effect.thread, thread.request)
+            if effect.adopted:
+                progress = await self._graphs.pending(effect.graph, effect.thread)
+            else:
+                progress = await self._graphs.start(effect.graph, effect.thread, thread.request)
         except (GraphFailedError, GraphInDoubtError, NotPendingError) as error:
             await self._service.graph_failed(row, str(error))
         else:

@@ -125,7 +125,7 @@ async def test_rows_are_edited_on_the_page(gateway: Gateway, tmp_path: Path) -> 
     await gateway.ask(**proposing(ROWS))
     link = (await gateway.letter("ask", ALICE)).link
     refused = await gateway.choose(link, decision="modify", **{"edit.where": "id = 2"})
-    assert (refused.status_code, "where: an object is needed" in refused.text) == (422, True)
+    assert (refused.status_code, "where must be JSON" in refused.text) == (422, True)
     shown = await gateway.choose(link, decision="modify", **{"edit.where": '{"id": 2}'})
     assert "Update 1 row of orders in shop" in shown.text
     confirmed = await gateway.client.post(link, data=defaults(shown.text) | {"decision": "modify"})

@@ -483,7 +483,7 @@ def test_sample_shows_every_key_at_its_default(tmp_path: Path) -> None:
 def test_schema_is_for_the_file() -> None:
     """The JSON Schema speaks of keys and values as the file has them, and demands what the check demands."""
     made: dict[str, Any] = json.loads(json.dumps(schema()))
-    assert set(made["properties"]) == set(tomllib.loads(GOOD)) | {"store", "actions"}
+    assert set(made["properties"]) == set(tomllib.loads(GOOD)) | {"store", "graphs", "actions"}
     assert set(made["required"]) == {"gateway", "smtp", "imap", "mail", "keys", "planner", "reviewers"}
     assert made["$defs"]["HighRule"]["properties"]["expires"]["default"] == "1d"
     assert "from" in made["$defs"]["Smtp"]["required"]

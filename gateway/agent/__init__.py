@@ -1,5 +1,6 @@
 """The built-in agent: planners that propose an action, and the graph that has it approved and done."""
 
+from gateway.agent.act import act
 from gateway.agent.graph import Grant, ProposedAction, Request, State, build
 from gateway.agent.offline import offline_planner
 from gateway.agent.planner import Declined, Method, Planner, PlannerError, Proposed, openai_planner
@@ -14,6 +15,7 @@ __all__ = [
     "ProposedAction",
     "Request",
     "State",
+    "act",
     "build",
     "offline_planner",
     "openai_planner",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import approvals, mails
+from gateway.cli import approvals, graphs, mails
 from gateway.cli.common import (
     DEFAULT_CONFIG,
     ConfigFile,
@@ -33,6 +33,8 @@ app = typer.Typer(
 app.add_typer(approvals.app)
 app.add_typer(mails.app)
 app.add_typer(mails.quarantine_app, name="quarantine")
+app.add_typer(graphs.app)
+app.add_typer(graphs.graphs_app, name="graphs")
 app.add_typer(config_app, name="config")
 
 
@@ -56,6 +58,7 @@ def run(
     """Run the gateway until it is told to stop (SIGTERM or Ctrl-C)."""
     loaded = load_config(config)
     from gateway import daemon, web
+    from gateway.graphs import GraphLoadError
     from gateway.log import configure
 
     configure(json=log_json)
@@ -72,6 +75,8 @@ def run(
             asyncio.run(until_stopped())
         except web.PortTakenError as error:
             fail(str(error), Exit.UNAVAILABLE)
+        except GraphLoadError as error:
+            fail(str(error), Exit.BAD_CONFIG)
 
 
 @app.command()

@@ -15,19 +15,20 @@ from gateway.cli.common import (
     assignment,
     fail,
     json_object,
+    known_graph,
     load_config,
     reading,
     show_result,
     with_service,
 )
 from gateway.core.address import is_address
+from gateway.core.execution import BUILTIN
 
 if TYPE_CHECKING:
     from gateway.service import Reply, Service
 
 app = typer.Typer()
 
-_GRAPHS = ("builtin",)
 _SAID = {
     "recorded": "recorded; others still have to approve",
     "modified": "changed; the changed action is asked again",
@@ -36,6 +37,9 @@ _SAID = {
     "not-a-reviewer": "this person is not asked about it",
     "channel-refused": "policy takes no answers by command at this risk; see `channels` in the configuration",
     "edit-refused": "not changed",
+    "not-offered": "the agent's question does not take that decision",
+    "unclear": "an answer in words needs --comment",
+    "answered": "the agent is given the comment as its answer",
 }
 
 
@@ -47,7 +51,7 @@ def submit(
     action: Annotated[
         str, typer.Option(help="JSON of an action to propose as it is, without a planner.")
     ] = "",
-    graph: Annotated[str, typer.Option(help="The graph to run.")] = "builtin",
+    graph: Annotated[str, typer.Option(help="The graph to run.")] = BUILTIN,
     input_: Annotated[str, typer.Option("--input", help="JSON of further input for the graph.")] = "{}",
     requester: Annotated[str, typer.Option(help="Address of the person who asks; told the outcome.")] = "",
     as_json: Json = False,
@@ -56,8 +60,8 @@ def submit(
     if bool(text) == bool(action):
         fail("give either a TEXT or --action JSON", Exit.USAGE)
     request: dict[str, Any] = {**json_object(input_, "--input"), "user_request": text}
-    if graph not in _GRAPHS:
-        fail(f"there is no graph {graph!r}; one of: {', '.join(_GRAPHS)}", Exit.NOT_FOUND)
+    loaded = load_config(config)
+    known_graph(graph, BUILTIN, *loaded.graphs)
     if "@" in requester and not is_address(requester):
         fail(f"--requester {requester!r} is not an address", Exit.USAGE)
     if action:
@@ -66,7 +70,7 @@ def submit(
     async def start(service: "Service") -> str:
         return (await service.start(graph, request, requester or getpass.getuser())).id
 
-    thread = with_service(config, start)
+    thread = with_service(config, start, loaded)
     show_result(
         {"thread_id": thread}, f"recorded as thread {thread}; see it with: gateway list", as_json=as_json
     )
@@ -105,7 +109,7 @@ def show(approval: ApprovalId, config: ConfigFile = DEFAULT_CONFIG, *, as_json: 
 @app.command()
 def decide(
     approval: ApprovalId,
-    verdict: Annotated[str, typer.Argument(help="approve, reject or modify.")],
+    verdict: Annotated[str, typer.Argument(help="approve, reject, modify or respond.")],
     config: ConfigFile = DEFAULT_CONFIG,
     *,
     as_: Annotated[str, typer.Option("--as", help="Address of the reviewer who decides.")],
@@ -194,7 +198,13 @@ def _report(reply: "Reply", *, as_json: bool) -> None:
     if approval.replaced_by:
         said += f"; it is now {approval.replaced_by}"
     show_result(row, said, as_json=as_json)
-    if reply.answer in {Answer.NOT_A_REVIEWER, Answer.CHANNEL_REFUSED, Answer.EDIT_REFUSED}:
+    if reply.answer in {
+        Answer.NOT_A_REVIEWER,
+        Answer.CHANNEL_REFUSED,
+        Answer.EDIT_REFUSED,
+        Answer.NOT_OFFERED,
+        Answer.UNCLEAR,
+    }:
         raise typer.Exit(Exit.REFUSED)
     if reply.answer in {Answer.ALREADY_DECIDED, Answer.ALREADY_VOTED, Answer.EXPIRED}:
         raise typer.Exit(Exit.NOT_SO)

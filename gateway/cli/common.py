@@ -101,6 +101,12 @@ def load_config(path: Path) -> "Config":
         raise typer.Exit(Exit.BAD_CONFIG) from None
 
 
+def known_graph(name: str, *names: str) -> None:
+    """See that there is a graph of this name, or end."""
+    if name not in names:
+        fail(f"there is no graph {name!r}; one of: {', '.join(names) or 'none'}", Exit.NOT_FOUND)
+
+
 def approval_number(approval: str) -> str:
     """Take an approval's number as people copy it: in any case, with the sign or brackets of the subject."""
     return approval.strip("[]# ").upper()

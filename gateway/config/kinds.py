@@ -1,5 +1,6 @@
 """The kinds of values a configuration holds: each checks itself and says in a sentence what it wants."""
 
+import json
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,6 +16,8 @@ from gateway.core.address import is_address, is_domain
 from gateway.core.transport import is_loopback
 
 SQLITE = "sqlite:///"
+_GRAPH_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+_GRAPH_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhdw])")
@@ -187,6 +190,28 @@ def _header_name(text: str) -> str:
     return text
 
 
+def _graph_path(text: str) -> str:
+    if not _GRAPH_PATH.fullmatch(text):
+        raise ValueError(f"must be module:attribute such as my_agent.graph:graph, not {text!r}")
+    return text
+
+
+def _graph_name(text: str) -> str:
+    if not _GRAPH_NAME.fullmatch(text):
+        raise ValueError("must be named with lower-case letters, digits, - and _")
+    return text
+
+
+def _json_text(text: str) -> str:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(
+            f"must be JSON; a text needs quotes of its own, such as '\"yes\"', not {text!r}"
+        ) from None
+    return text
+
+
 def _store_url(text: str, info: ValidationInfo) -> str:
     path = text.removeprefix(SQLITE)
     if text and path in {text, "", ":memory:"}:
@@ -234,4 +259,7 @@ NetworkAddress = Annotated[str, AfterValidator(_network)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 TableName = Annotated[str, AfterValidator(_table_name)]
+GraphPath = Annotated[str, AfterValidator(_graph_path)]
+GraphName = Annotated[str, AfterValidator(_graph_name)]
+JsonText = Annotated[str, AfterValidator(_json_text)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]

@@ -105,7 +105,9 @@ def _validate(raw: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], list[
 def _explained(name: str, error: ValidationError) -> Iterator[Problem]:
     for detail in error.errors(include_url=False):
         if not _is_echo(detail):
-            yield explain((name, *detail["loc"]), detail)
+            # pydantic tells a table's own name from what stands in it by a last step of its own.
+            place = detail["loc"][:-1] if detail["loc"][-1:] == ("[key]",) else detail["loc"]
+            yield explain((name, *place), detail)
 
 
 def _is_echo(detail: ErrorDetails) -> bool:

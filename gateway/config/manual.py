@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
 from gateway.config.kinds import spell
-from gateway.config.problems import is_list, keys_of, table_in
+from gateway.config.problems import is_list, is_named, keys_of, table_in
 from gateway.config.tables import File, Table
 
 _SAMPLE_OPENING = """\
@@ -142,7 +142,7 @@ def _tables(table: type[Table], prefix: str = "") -> Iterator[tuple[str, type[Ta
     for key, field in keys_of(table).items():
         inner = table_in(field)
         if inner:
-            name = f"{prefix}{key}"
+            name = f"{prefix}{key}.NAME" if is_named(field) else f"{prefix}{key}"
             heading = f"[[{name}]]" if is_list(field) else f"[{name}]"
             yield heading, inner
             yield from _tables(inner, f"{name}.")
@@ -155,8 +155,10 @@ def _plain_keys(table: type[Table]) -> dict[str, FieldInfo]:
 def _sampled(heading: str, table: type[Table]) -> str:
     defaults = _defaults(table)
     keys = (_sampled_key(key, field, defaults.get(key)) for key, field in _plain_keys(table).items())
-    lines = [line for part in (heading, *keys) for line in part.split("\n")]
-    if table.is_switch:
+    parts = (heading.replace("NAME", "my-agent"), *keys)
+    lines = [line for part in parts for line in part.split("\n")]
+    if table.is_switch or "NAME" in heading:
+        # Nobody has tables of these kinds to begin with.
         lines = [line if line.startswith("#") else f"#{line}" for line in lines]
     return "\n".join([f"# {table.__doc__}", *lines, ""])
 

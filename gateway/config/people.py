@@ -1,9 +1,10 @@
 """The configured rules and people as the core's own values."""
 
+import json
 from collections.abc import Mapping
 
-from gateway.config.tables import Config, LowRule, Rules
-from gateway.core.policy import Policy, Reviewer, Risk, Rule
+from gateway.config.tables import Config, Graph, LowRule, Rules
+from gateway.core.policy import Answers, GraphRule, Policy, Reviewer, Risk, Rule
 from gateway.core.vocabulary import Verb
 
 
@@ -23,12 +24,22 @@ def policy(config: Config) -> Policy:
     )
     own = config.mail.words
     words = {Verb.APPROVE: own.approve, Verb.REJECT: own.reject, Verb.MODIFY: own.modify}
-    return Policy(rules, reviewers, tuple((word, verb) for verb, each in words.items() for word in each))
+    graphs = {name: _graph_rule(table) for name, table in config.graphs.items()}
+    spoken = tuple((word, verb) for verb, each in words.items() for word in each)
+    return Policy(rules, reviewers, spoken, graphs)
 
 
 def by_risk(rules: Rules) -> Mapping[Risk, LowRule]:
     """Give each risk its table."""
     return {Risk.LOW: rules.low, Risk.MEDIUM: rules.medium, Risk.HIGH: rules.high}
+
+
+def _graph_rule(table: Graph) -> GraphRule:
+    risks = dict.fromkeys(table.low_risk, Risk.LOW) | dict.fromkeys(table.medium_risk, Risk.MEDIUM)
+    answers = None
+    if table.approve_with is not None and table.reject_with is not None:
+        answers = Answers(json.loads(table.approve_with), json.loads(table.reject_with))
+    return GraphRule(risks=risks, answers=answers)
 
 
 def _rule(table: LowRule) -> Rule:

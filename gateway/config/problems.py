@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -61,12 +61,20 @@ def is_list(field: FieldInfo) -> bool:
     return bool(get_args(field.annotation)) and get_args(field.annotation)[-1] is ...
 
 
+def is_named(field: FieldInfo) -> bool:
+    """Whether a key holds tables under names that the file chooses."""
+    return get_origin(field.annotation) is dict
+
+
 def table_at(place: Place) -> type[Table] | None:
     """Find the table that stands at `place`, in a list or not; None where there can be none."""
     table: type[Table] | None = File
-    for name in (part for part in place if isinstance(part, str)):
+    names = iter([part for part in place if isinstance(part, str)])
+    for name in names:
         field = keys_of(table).get(name) if table else None
         table = table_in(field) if field else None
+        if field and is_named(field) and next(names, None) is None:
+            return None
     return table
 
 

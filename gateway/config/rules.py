@@ -19,6 +19,7 @@ from gateway.config.tables import (
     Actions,
     DatabaseWrite,
     Gateway,
+    Graph,
     Http,
     Imap,
     LowRule,
@@ -32,6 +33,7 @@ from gateway.config.tables import (
     Token,
 )
 from gateway.core import httpheaders, weburl
+from gateway.core.execution import BUILTIN
 from gateway.core.policy import Decider, Risk
 from gateway.core.transport import Security, is_loopback, may_send_password
 from gateway.core.vocabulary import DENIALS, Verb, meanings
@@ -165,6 +167,18 @@ def _planner(planner: Planner) -> Iterator[Problem]:
     if planner.base_url == OPENAI and not (planner.api_key or planner.api_key_file):
         hint = "OpenAI needs it; for a server of your own set base_url"
         yield Problem("planner.api_key_file", "is missing", hint)
+
+
+def _graphs(graphs: Mapping[str, Graph]) -> Iterator[Problem]:
+    for name, graph in graphs.items():
+        key = f"graphs.{name}"
+        if name == BUILTIN:
+            yield Problem(key, "is the name of the agent that comes with the gateway", "choose another")
+        if (graph.approve_with is None) != (graph.reject_with is None):
+            missing = "approve_with" if graph.approve_with is None else "reject_with"
+            yield Problem(f"{key}.{missing}", "is missing", "approve_with and reject_with go together")
+        for tool in sorted({*graph.low_risk} & {*graph.medium_risk}):
+            yield Problem(f"{key}.medium_risk", f"'{tool}' is in low_risk too")
 
 
 def _people(reviewers: Sequence[Person]) -> Iterator[Problem]:
@@ -306,6 +320,7 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _tokens,
     _token_reviewers,
     _planner,
+    _graphs,
     _people,
     _loops,
     _policies,

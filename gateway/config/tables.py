@@ -18,8 +18,11 @@ from gateway.config.kinds import (
     Domain,
     Duration,
     FileMode,
+    GraphName,
+    GraphPath,
     HeaderName,
     Host,
+    JsonText,
     Line,
     Location,
     Moment,
@@ -245,6 +248,37 @@ class Planner(Table):
     )
 
 
+class Graph(Table):
+    """A graph of your own, under a name of your own; its code runs in the gateway with all that it may do."""
+
+    path: GraphPath = Field(
+        description=(
+            "Where it is: a compiled graph, a StateGraph, or a function that takes the saver and returns one."
+            " What is installed is found first, then modules beside this file."
+        ),
+        examples=["my_agent.graph:graph"],
+    )
+    replay: Switch = Field(
+        default=False,
+        description=(
+            "Whether its nodes may run again when the gateway was stopped in the middle of them; without it"
+            " such a thread is parked."
+        ),
+    )
+    low_risk: tuple[Line, ...] = Field((), description="Tools of it that only read; see `[policy.low]`.")
+    medium_risk: tuple[Line, ...] = Field(
+        (), description="Tools that create something; tools named in neither list are of high risk."
+    )
+    approve_with: JsonText | None = Field(
+        None,
+        description=(
+            "JSON that answers a question of no schema that we know when people approve; without it the"
+            " thread is parked."
+        ),
+    )
+    reject_with: JsonText | None = Field(None, description="JSON that answers it otherwise.")
+
+
 class Person(Table):
     """A person who may be asked. Several addresses are still one person and one vote."""
 
@@ -444,6 +478,7 @@ class File(Table):
     http: Http = Field(default_factory=Http)
     keys: Annotated[tuple[SigningKey, ...], Field(min_length=1)]
     planner: Planner
+    graphs: dict[GraphName, Graph] = Field(default_factory=dict)
     reviewers: Annotated[tuple[Person, ...], Field(min_length=1)]
     policy: Rules = Field(default_factory=Rules)
     actions: Actions = Field(default_factory=Actions)

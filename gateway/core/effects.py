@@ -34,10 +34,11 @@ class SendLetter:
 
 @dataclass(frozen=True, slots=True)
 class StartGraph:
-    """Run a thread from its request until it stops."""
+    """Run a thread from its request until it stops; one that was started elsewhere is only looked at."""
 
     graph: str
     thread: str
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+BUILTIN = "builtin"
+"""The name of the graph that comes with the gateway."""
+
 
 class RowState(StrEnum):
     """Where an effect stands.

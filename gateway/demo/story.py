@@ -21,7 +21,7 @@ from gateway import daemon, web
 from gateway.actions import send_email
 from gateway.config import load
 from gateway.core.approval import Approval, State
-from gateway.core.execution import ThreadState
+from gateway.core.execution import BUILTIN, ThreadState
 from gateway.demo.mailserver import HOSTNAME, Delivered, MailServer
 
 REQUEST = "Send an email to team@example.com about the Q1 report"
@@ -132,7 +132,7 @@ def as_json(facts: Facts) -> str:
 async def _play(parts: daemon.Parts, server: MailServer, tell: Callable[[str], None], password: str) -> Facts:
     facts, watch = Facts(), _Stopwatch()
     tell(f"{watch}  {REQUESTER} asks the agent: “{REQUEST}”")
-    thread = await parts.service.start(daemon.BUILTIN, {"user_request": REQUEST}, REQUESTER)
+    thread = await parts.service.start(BUILTIN, {"user_request": REQUEST}, REQUESTER)
 
     asked = await server.delivered(_letter_to(REVIEWER))
     question = _parsed(asked)

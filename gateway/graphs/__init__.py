@@ -15,7 +15,7 @@ from gateway.graphs.engine import (
     assert_strict,
     sqlite_saver,
 )
-from gateway.graphs.foreign import Foreign, GraphLoadError, Kind, load
+from gateway.graphs.foreign import Foreign, GraphLoadError, Kind, Saver, load, scratch_saver
 
 __all__ = [
     "Builder",
@@ -31,8 +31,10 @@ __all__ = [
     "NotPendingError",
     "Pending",
     "Progress",
+    "Saver",
     "UnsafeCheckpointsError",
     "assert_strict",
     "load",
+    "scratch_saver",
     "sqlite_saver",
 ]

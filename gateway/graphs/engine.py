@@ -30,7 +30,7 @@ from langgraph.graph import StateGraph
 from langgraph.types import Command, Durability, Interrupt, StateSnapshot
 
 from gateway.core.payload import BREAKPOINT
-from gateway.graphs.foreign import Engine, Foreign, breakpoints
+from gateway.graphs.foreign import Engine, Foreign
 
 Builder = StateGraph[Any, Any, Any, Any]
 
@@ -108,6 +108,7 @@ class _Graph:
     fingerprint: str = ""
     may_replay: bool = True
     stops: tuple[str, ...] = ()
+    inputs: frozenset[str] = frozenset()
 
 
 class Graphs:
@@ -146,7 +147,8 @@ class Graphs:
                 engine=each.engine,
                 fingerprint=each.fingerprint,
                 may_replay=each.replay,
-                stops=breakpoints(each.engine),
+                stops=each.breakpoints,
+                inputs=each.inputs,
             )
             for name, each in foreign.items()
         }
@@ -173,7 +175,7 @@ class Graphs:
         async with self._turn(thread):
             progress = await self._look(driven, thread)
             if progress is None:
-                return await self._run(driven, dict(request), _thread(thread), durability)
+                return await self._run(driven, _input(driven, request), _thread(thread), durability)
             if progress.pending or progress.finished:
                 return progress
             return await self._replay(driven, thread, durability)
@@ -359,6 +361,14 @@ def _thread(thread: str) -> RunnableConfig:
 def _strictly(thread: str) -> RunnableConfig:
     """Have LangGraph refuse answers to what is not pending; losing its private key is an import error."""
     return {"configurable": {"thread_id": thread, CONFIG_KEY_STRICT_RESUME: True}}
+
+
+def _input(driven: _Graph, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a graph the request in the fields that it has: a conversation begins with what is wanted."""
+    given = {name: value for name, value in request.items() if not driven.inputs or name in driven.inputs}
+    if "messages" in driven.inputs and "messages" not in given and "user_request" not in driven.inputs:
+        given["messages"] = [{"role": "user", "content": request.get("user_request", "")}]
+    return given
 
 
 def _stop(state: StateSnapshot) -> Progress | None:

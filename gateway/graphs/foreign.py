@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -56,9 +57,26 @@ class Foreign:
         return breakpoints(self.engine)
 
     @property
+    def inputs(self) -> frozenset[str]:
+        """The fields that it can be started with; empty where that cannot be told."""
+        builder = self.engine.builder if isinstance(self.engine, CompiledStateGraph) else None
+        return frozenset(builder.schemas[builder.input_schema]) if builder else frozenset()
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the tools that are found in its nodes, which need not be all of them."""
+        nodes = (getattr(node, "bound", None) for node in self.engine.nodes.values())
+        return tuple(sorted({name for node in nodes for name in getattr(node, "tools_by_name", ())}))
+
+    @property
     def fingerprint(self) -> str:
         """The SHA-256, in hex, of the names of its nodes and edges; other code has another one, mostly."""
         return sha256(json.dumps(_shape(self.engine), sort_keys=True).encode()).hexdigest()
+
+
+def scratch_saver() -> Saver:
+    """Return a saver that keeps nothing, to look at a graph with."""
+    return InMemorySaver()
 
 
 def load(path: str, directory: Path, saver: Saver, *, replay: bool = False) -> Foreign:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gateway.core import mailto
 from gateway.core.action import Change, Field, FieldType
-from gateway.core.approval import Approval, Channel, State
+from gateway.core.approval import Approval, Channel, State, Verdict
 from gateway.core.effects import Letter
 from gateway.core.times import moment, period
 from gateway.core.visible import one_line
@@ -71,6 +71,8 @@ class Answers:
     approve: str | None
     reject: str | None
     modify: str | None
+    responds: bool
+    """Whether any other words are passed to the agent as the answer."""
     page: str | None
     reference: str | None
     editable: tuple[str, ...]
@@ -105,7 +107,7 @@ def context(letterhead: Letterhead, content: Content) -> dict[str, Any]:
 
 def _decision(approval: Approval | None, told: Mapping[str, Any]) -> dict[str, Any]:
     """Say who decided, when and why, by what was told or else by the votes."""
-    if approval is None or approval.state not in {State.APPROVED, State.REJECTED}:
+    if approval is None or approval.state not in {State.APPROVED, State.REJECTED, State.ANSWERED}:
         return {}
     deciding = approval.votes if approval.state is State.APPROVED else approval.votes[-1:]
     return {
@@ -271,12 +273,14 @@ def _answers(letterhead: Letterhead, content: Content, subject: str) -> Answers 
     page = content.posting.link_handle if by_link else None
     # As a signature, the reference is not taken for something that the reviewer says.
     closing = ("", "-- ", f"ref: {reference}") if reference else ()
-    fields = _editable(approval)
+    offers = approval.offers
+    fields = approval.items[0].editable if Verdict.MODIFY in offers else ()
     edit = mailto.Form("MODIFY", fields, approval.items[0].action.parameters, closing)
     return Answers(
-        approve=mailto.link(address, title, ["APPROVE", "", *closing]) if by_reply else None,
-        reject=mailto.link(address, title, ["REJECT", "", *closing]) if by_reply else None,
+        approve=_word(address, title, "APPROVE", closing) if by_reply and Verdict.APPROVE in offers else None,
+        reject=_word(address, title, "REJECT", closing) if by_reply and Verdict.REJECT in offers else None,
         modify=mailto.prefilled(address, title, edit) if by_reply and fields else None,
+        responds=by_reply and Verdict.RESPOND in offers,
         page=letterhead.page(page) if page else None,
         reference=reference,
         editable=tuple(field.name for field in fields),
@@ -284,9 +288,8 @@ def _answers(letterhead: Letterhead, content: Content, subject: str) -> Answers 
     )
 
 
-def _editable(approval: Approval) -> tuple[Field, ...]:
-    """An edit of several actions at once could not say which of them it means."""
-    return approval.items[0].editable if len(approval.items) == 1 else ()
+def _word(address: str, title: str, word: str, closing: Iterable[str]) -> str:
+    return mailto.link(address, title, [word, "", *closing])
 
 
 def _example(fields: Iterable[Field]) -> str:

@@ -1,10 +1,25 @@
 """Hand an event to the core and commit what it means: the only place where facts are recorded."""
 
-from gateway.service.base import Ballot, IdempotencyKeyReusedError, NotInDoubtError, Reply, View
+from gateway.service.base import (
+    Ballot,
+    IdempotencyKeyReusedError,
+    NotInDoubtError,
+    Reply,
+    ThreadKnownError,
+    View,
+)
 from gateway.service.decisions import Decisions
 from gateway.service.reports import Reports
 
-__all__ = ["Ballot", "IdempotencyKeyReusedError", "NotInDoubtError", "Reply", "Service", "View"]
+__all__ = [
+    "Ballot",
+    "IdempotencyKeyReusedError",
+    "NotInDoubtError",
+    "Reply",
+    "Service",
+    "ThreadKnownError",
+    "View",
+]
 
 
 class Service(Decisions, Reports):

@@ -22,6 +22,10 @@ class IdempotencyKeyReusedError(ValueError):
     """The key came with another request before; use a new key for a new request."""
 
 
+class ThreadKnownError(ValueError):
+    """The thread is ours already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What became of a vote or command: the answer, and the approval as it is now."""

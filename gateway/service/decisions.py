@@ -26,9 +26,16 @@ from gateway.core.execution import ThreadStarted, ThreadState
 from gateway.core.policy import higher
 from gateway.core.tokens import Claim, Purpose
 from gateway.log import log, step
-from gateway.service.base import Ballot, IdempotencyKeyReusedError, Reply, UseCases, View
+from gateway.service.base import (
+    Ballot,
+    IdempotencyKeyReusedError,
+    Reply,
+    ThreadKnownError,
+    UseCases,
+    View,
+)
 from gateway.service.ledger import APPROVAL_ID_BYTES
-from gateway.store import ThreadRow, Transaction
+from gateway.store import NotFoundError, ThreadRow, Transaction
 
 _THREAD_ID_BYTES = 16
 _DUE_AT_ONCE = 100
@@ -45,7 +52,6 @@ class Decisions(UseCases):
         Raises:
             IdempotencyKeyReusedError: the key belongs to another request.
         """
-        now = self._clock()
         thread = self._ledger.new_id(_THREAD_ID_BYTES)
 
         def work(tx: Transaction) -> ThreadRow:
@@ -54,29 +60,59 @@ class Decisions(UseCases):
                 if (known.graph, known.requester, dict(known.request)) != (graph, requester, dict(request)):
                     raise IdempotencyKeyReusedError("this Idempotency-Key came with another request before")
                 return known
-            tx.add_thread(
-                ThreadRow(
-                    id=thread,
-                    graph=graph,
-                    state=ThreadState.RUNNING,
-                    requester=requester,
-                    request=request,
-                    result="",
-                    idempotency_key=idempotency_key,
-                    facts=0,
-                    head="",
-                    created_at=now,
-                    updated_at=now,
-                )
-            )
-            tx.record(thread, [ThreadStarted(thread, graph, requester, request, now)])
-            self._ledger.enqueue(tx, thread, [StartGraph(graph, thread)], now)
-            return tx.thread(thread)
+            return self._begin(tx, StartGraph(graph, thread), requester, request, idempotency_key)
 
         started = await self._store.write(work)
         self.work_waits.set()
         log.info("thread.started", thread=started.id, graph=graph)
         return started
+
+    async def adopt(self, graph: str, thread: str, requester: str) -> ThreadRow:
+        """Take over a thread that was started elsewhere over our checkpoints; people are asked what it asks.
+
+        Raises:
+            ThreadKnownError: it is ours already.
+        """
+
+        def work(tx: Transaction) -> ThreadRow:
+            try:
+                tx.thread(thread)
+            except NotFoundError:
+                return self._begin(tx, StartGraph(graph, thread, adopted=True), requester, {})
+            raise ThreadKnownError(f"thread {thread} is known here already")
+
+        adopted = await self._store.write(work)
+        self.work_waits.set()
+        log.info("thread.adopted", thread=thread, graph=graph)
+        return adopted
+
+    def _begin(
+        self,
+        tx: Transaction,
+        start: StartGraph,
+        requester: str,
+        request: Mapping[str, Any],
+        idempotency_key: str | None = None,
+    ) -> ThreadRow:
+        now = self._clock()
+        tx.add_thread(
+            ThreadRow(
+                id=start.thread,
+                graph=start.graph,
+                state=ThreadState.RUNNING,
+                requester=requester,
+                request=request,
+                result="",
+                idempotency_key=idempotency_key,
+                facts=0,
+                head="",
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        tx.record(start.thread, [ThreadStarted(start.thread, start.graph, requester, request, now)])
+        self._ledger.enqueue(tx, start.thread, [start], now)
+        return tx.thread(start.thread)
 
     async def vote(self, ballot: Ballot) -> Reply:
         """Count a decision made by link, command or API.

@@ -34,6 +34,7 @@ _VERDICTS: Mapping[str, Verdict] = {
     "approved": Verdict.APPROVE,
     "rejected": Verdict.REJECT,
     "modified": Verdict.MODIFY,
+    "answered": Verdict.RESPOND,
 }
 _REFUSALS: Mapping[Answer, tuple[int, str]] = {
     Answer.ALREADY_DECIDED: (409, "the approval was decided before"),
@@ -42,9 +43,11 @@ _REFUSALS: Mapping[Answer, tuple[int, str]] = {
     Answer.NOT_A_REVIEWER: (403, "this person is not asked about this approval"),
     Answer.CHANNEL_REFUSED: (403, "policy takes no answers to this approval through the API"),
     Answer.EDIT_REFUSED: (422, "the changed action cannot be done"),
+    Answer.NOT_OFFERED: (422, "the agent's question does not take this decision"),
+    Answer.UNCLEAR: (422, "an answer in words needs feedback"),
 }
 _SEEDS_WORDS: Mapping[
-    State, Literal["pending", "approved", "rejected", "expired", "cancelled", "superseded"]
+    State, Literal["pending", "approved", "rejected", "expired", "cancelled", "superseded", "answered"]
 ] = {
     State.OPEN: "pending",
     State.APPROVED: "approved",
@@ -52,6 +55,7 @@ _SEEDS_WORDS: Mapping[
     State.EXPIRED: "expired",
     State.CANCELLED: "cancelled",
     State.SUPERSEDED: "superseded",
+    State.ANSWERED: "answered",
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorView} for status in (401, 403, 404, 409, 422)
@@ -274,7 +278,10 @@ def _view(tx: Transaction, approval: Approval) -> ApprovalView:
 
 def _approval_status(
     approvals: Sequence[Approval],
-) -> Literal["pending", "approved", "modified", "rejected", "expired", "cancelled", "superseded"] | None:
+) -> (
+    Literal["pending", "approved", "modified", "rejected", "expired", "cancelled", "superseded", "answered"]
+    | None
+):
     """Take the open question's word, else that of the latest which no edit has replaced."""
     if not approvals:
         return None

@@ -19,9 +19,10 @@ from gateway.web.pages import Pages
 from gateway.web.refusals import not_found
 from gateway.web.sheets import Case, Filled, Sheets
 
-_RECORDED = frozenset({Answer.RECORDED, Answer.APPROVED, Answer.REJECTED, Answer.MODIFIED})
+_RECORDED = frozenset({Answer.RECORDED, Answer.APPROVED, Answer.REJECTED, Answer.MODIFIED, Answer.ANSWERED})
 _GONE = frozenset({State.EXPIRED, State.CANCELLED, State.SUPERSEDED})
 _CHOOSE = "Choose one of the answers first; nothing was recorded."
+_NO_WORDS = "Write the answer for the agent into the comment; nothing was recorded."
 _TOO_LONG = f"The comment is longer than {sheets.COMMENT_LENGTH} characters."
 _UNCHANGED = "Nothing is changed yet: edit one of the fields, or choose another answer."
 _CHANGED = (
@@ -74,7 +75,10 @@ class DecisionPage:
         return await self._answer(case, form, token)
 
     async def _answer(self, case: Case, form: Mapping[str, str], token: str) -> Response:
-        edits = forms.edits(form, case.approval.items[0])
+        try:
+            edits = forms.edits(form, case.approval.items[0])
+        except EditRefusedError as error:
+            return self._question(case, Filled(form=form, problems=error.problems), 422)
         if problem := _problem(form, edits=bool(edits)):
             return self._question(case, Filled(form=form, problems=(problem,)), 422)
         verdict = Verdict(form["decision"])
@@ -149,6 +153,8 @@ def _problem(form: Mapping[str, str], *, edits: bool) -> str:
         return _CHOOSE
     if len(form.get("comment", "")) > sheets.COMMENT_LENGTH:
         return _TOO_LONG
+    if decision == Verdict.RESPOND and not form.get("comment", "").strip():
+        return _NO_WORDS
     if decision == Verdict.MODIFY and not edits:
         return _UNCHANGED
     return _CHANGED if decision == Verdict.APPROVE and edits else ""

@@ -3,13 +3,12 @@
 import hmac
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from gateway.core.action import Field, FieldType
+from gateway.core.action import EditRefusedError, Field, FieldType
 from gateway.core.approval import Item
 from gateway.core.visible import conceal, reveal
 from gateway.service import View
@@ -112,7 +111,11 @@ def as_text(field: Field, value: Any) -> str:
 
 
 def edits(form: Mapping[str, str], item: Item) -> dict[str, Any]:
-    """Gather the values that differ from those that were shown."""
+    """Gather the values that differ from those that were shown.
+
+    Raises:
+        EditRefusedError: a value that is no text is not JSON.
+    """
     changed: dict[str, Any] = {}
     for field in item.editable:
         present = item.action.parameters.get(field.name)
@@ -124,16 +127,21 @@ def edits(form: Mapping[str, str], item: Item) -> dict[str, Any]:
 
 
 def _value(field: Field, text: str) -> Any:
-    """Read a value; what is no JSON where that is needed stays text, and is refused as such."""
+    """Read a value.
+
+    Raises:
+        EditRefusedError: it is no JSON where that is needed.
+    """
     match field.type:
         case FieldType.STRING:
             return conceal(text)
         case FieldType.STRINGS:
             return [conceal(line.strip()) for line in text.split("\n") if line.strip()]
         case _:
-            with suppress(ValueError, RecursionError):
+            try:
                 return json.loads(conceal(text))
-            return text
+            except (ValueError, RecursionError):
+                raise EditRefusedError([f'{field.name} must be JSON, such as 7, true or "text"']) from None
 
 
 def _lines(text: str) -> str:

@@ -69,7 +69,7 @@ class ApproveRequest(_Sent):
 
     thread_id: Id | None = None
     approval_id: Id | None = None
-    decision: Literal["approved", "rejected", "modified"]
+    decision: Literal["approved", "rejected", "modified", "answered"]
     feedback: str = Field("", max_length=20_000, description="Reason or comment; the agent is told.")
     modified_parameters: PlainJson | None = Field(
         None, description="The parameters that change, with their exact values; only with `modified`."
@@ -110,7 +110,9 @@ class ApprovalView(BaseModel):
     state: State
     risk: Risk
     summary: str
-    action: ActionView
+    action: ActionView = Field(description="The first of `actions`.")
+    actions: list[ActionView] = Field(description="All that is decided together.")
+    offers: list[Verdict] = Field(description="What may be answered.")
     digest: str
     requester: str
     reviewers: list[str]
@@ -137,7 +139,10 @@ class StatusView(ThreadView):
     """Where a request stands. `approval_status` is that of its latest question."""
 
     approval_status: (
-        Literal["pending", "approved", "modified", "rejected", "expired", "cancelled", "superseded"] | None
+        Literal[
+            "pending", "approved", "modified", "rejected", "expired", "cancelled", "superseded", "answered"
+        ]
+        | None
     )
     result: str | None
     error: str | None
@@ -177,14 +182,16 @@ class ErrorView(BaseModel):
 
 def approval_view(approval: Approval, execution: RowState | None, note: str) -> ApprovalView:
     """Show an approval to a program."""
-    item = approval.items[0]
+    actions = [ActionView(type=each.type, parameters=dict(each.parameters)) for each in approval.actions]
     return ApprovalView(
         id=approval.id,
         thread_id=approval.thread,
         state=approval.state,
         risk=approval.risk,
-        summary=item.summary,
-        action=ActionView(type=item.action.type, parameters=dict(item.action.parameters)),
+        summary="; ".join(each.summary for each in approval.items),
+        action=actions[0],
+        actions=actions,
+        offers=sorted(approval.offers),
         digest=approval.digest,
         requester=approval.requester,
         reviewers=list(approval.reviewers),

@@ -213,9 +213,8 @@ def _edit_counts(approval: Approval, candidate: Approval, reviewer: str) -> bool
 
 def _choices(approval: Approval, *, voted: bool) -> tuple[str, ...]:
     """List what the reviewer can still say: after approving, to take it back or to ask for changes."""
-    editable = len(approval.items) == 1 and bool(approval.items[0].editable)
-    possible = {Verdict.APPROVE: not voted, Verdict.REJECT: True, Verdict.MODIFY: editable}
-    return tuple(verdict.value for verdict, is_possible in possible.items() if is_possible)
+    offered = approval.offers - ({Verdict.APPROVE} if voted else set())
+    return tuple(verdict.value for verdict in Verdict if verdict in offered)
 
 
 def _entries(approval: Approval, filled: Filled) -> tuple[Entry, ...]:

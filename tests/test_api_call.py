@@ -550,6 +550,17 @@ async def test_the_secret_is_told_to_nobody(status: str, caplog: pytest.LogCaptu
         assert "canary" not in text
 
 
+@pytest.mark.parametrize("before", [0, 1980, 1999, 2000, 4080, 4095, 5000])
+async def test_no_piece_of_the_secret_is_left_at_the_edge(before: int) -> None:
+    """T67: where the head of the answer ends within the secret, none of it is kept."""
+    echoed = SECRET.encode() * 100 + b"x" * before + SECRET.encode()
+    for said in (echoed, echoed[len(SECRET) * 100 :]):
+        async with web(answer("200 OK", said)) as server:
+            receipt = await called(server, max_response=4096)
+        assert "Bearer" not in repr(receipt)
+        assert "s3c" not in repr(receipt)
+
+
 async def test_a_service_without_its_secret_is_not_called() -> None:
     """An operator has to look; nothing was sent."""
     async with web() as server:

@@ -193,7 +193,9 @@ class _Call:
     async def _answered(self, response: httpx.Response) -> Receipt:
         status = response.status_code
         octets, is_cut = await self._read(response)
-        body = self._redacted(octets)[:_HEAD].decode("utf-8", "replace")
+        # Where an answer was cut, its end may be the beginning of the secret.
+        whole = octets[: len(octets) - len(self._secret)] if is_cut else octets
+        body = self._redacted(whole)[:_HEAD].decode("utf-8", "replace")
         answer = f"{self._name} was answered {status} {self._line(response.reason_phrase)}".strip()
         excerpt = f": {self._line(body[:_EXCERPT])}" if body.strip() else ""
         detail = {
@@ -220,12 +222,12 @@ class _Call:
 
     async def _read(self, response: httpx.Response) -> tuple[bytes, bool]:
         """Read the answer's body up to the limit; a longer one is cut, since what was done is known."""
-        octets = b""
+        octets = bytearray()
         async for chunk in response.aiter_raw():
             octets += chunk
             if len(octets) > self._caller.max_response:
-                return octets[: self._caller.max_response], True
-        return octets, False
+                return bytes(octets[: self._caller.max_response]), True
+        return bytes(octets), False
 
     def _redacted(self, octets: bytes) -> bytes:
         """Take the secret out of what a server sends back, whole or its last word."""

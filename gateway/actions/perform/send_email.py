@@ -7,7 +7,7 @@ from functools import partial
 from gateway.actions.attachments import Attachments
 from gateway.actions.perform.attempt import Attempt
 from gateway.actions.refusal import ActionRefusedError
-from gateway.actions.send_email import build, recipients
+from gateway.actions.send_email import built, recipients
 from gateway.core.action import Action
 from gateway.core.execution import Receipt, ReceiptStatus
 from gateway.mailer import Mailer, PermanentError
@@ -39,7 +39,7 @@ class EmailSender:
         evidence = {"message_id": attempt.message_id}
         begin = partial(attempt.point_of_no_return, {**evidence, "look": _LOOK})
         to = recipients(action)
-        octets = build(action, attempt.message_id, attempt.date, await self._files(action))
+        octets = await built(action, attempt.message_id, attempt.date, await self._files(action))
         detail = {**evidence, "recipients": list(to)}
         try:
             answer = await self._mailer.send(

@@ -1,5 +1,6 @@
 import os
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import jinja2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core import reply
 from gateway.core.action import Action, Change, EditRefusedError, edit
@@ -14,7 +17,7 @@ from gateway.core.approval import Answer, State, Verdict
 from gateway.core.effects import Letter
 from gateway.core.policy import Risk, Rule
 from gateway.core.visible import hidden
-from gateway.letters import Letterhead, Letters, Recipient, Row, octets, packaged_templates
+from gateway.letters import Letterhead, Letters, Recipient, Row, edited, octets, packaged_templates
 from letters.reading import Html, Prefilled, html_of, opened, received, text_of
 from letters.samples import (
     EDITABLE,
@@ -642,3 +645,24 @@ def test_a_second_yes_of_the_same_person_is_told_that_the_first_one_stands() -> 
     assert text is not None
     assert "already agreed" in text.get_content()
     assert "closed" not in text.get_content()
+
+
+TEXTS = st.lists(st.sampled_from(["a", "b", ""]), min_size=1, max_size=12).map("\n".join)
+
+
+@given(TEXTS, TEXTS, st.sampled_from(["", "x\n" * 300]))
+def test_a_difference_is_all_that_went_and_all_that_came(old: str, new: str, among: str) -> None:
+    """T17: without the lines that went, the old text is the new one without those that came, however long."""
+    before, after = f"{old}\n{among}{old}", f"{new}\n{among}y\n{new}"
+    lines = edited(Change("body", before, after)).lines
+    went, came = (Counter(line for sign, line in lines if sign == wanted) for wanted in "-+")
+    assert Counter(before.split("\n")) - went == Counter(after.split("\n")) - came
+    assert not went - Counter(before.split("\n"))
+    assert not came - Counter(after.split("\n"))
+
+
+def test_long_texts_are_not_matched_line_by_line() -> None:
+    """Thousands of equal lines hold nobody up: what lies between the equal ends went and came whole."""
+    before, after = "x\n" * 25_000, "x\ny\n" * 12_500
+    lines = edited(Change("body", f"same\n{before}same", f"same\n{after}same")).lines
+    assert [sign for sign, _ in lines] == ["-"] * 24_999 + ["+"] * 24_999

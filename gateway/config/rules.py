@@ -309,6 +309,22 @@ def _own_database(gateway: Gateway, store: Store, actions: Actions) -> Iterator[
             yield Problem(f"actions.database_write[{position}].url", "is the gateway's own database")
 
 
+def _own_files(
+    gateway: Gateway, smtp: Smtp, imap: Imap, keys: Sequence[SigningKey], http: Http, actions: Actions
+) -> Iterator[Problem]:
+    """Keep what the gateway lives on out of the reach of `write_file`."""
+    if actions.write_file is None:
+        return
+    root = actions.write_file.root.resolve()
+    secrets = [smtp.password_file, imap.password_file, *(key.file for key in keys)]
+    secrets += [token.file for token in http.tokens]
+    own = [gateway.data_dir, *(path for path in secrets if path is not None)]
+    within = gateway.data_dir.resolve()
+    if root.is_relative_to(within) or any(path.resolve().is_relative_to(root) for path in own):
+        problem = "holds the gateway's own data or secrets, an agent could replace them"
+        yield Problem("actions.write_file.root", problem, "name a directory of its own")
+
+
 _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _smtp_login,
     _imap_login,
@@ -329,4 +345,5 @@ _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (
     _apis,
     _databases,
     _own_database,
+    _own_files,
 )

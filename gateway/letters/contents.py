@@ -19,6 +19,7 @@ SUBJECT_LENGTH = 90
 """Characters of a subject, with the `Re: ` of a follow-up."""
 
 _PREVIEW_LENGTH = 200
+_MATCHED_LINES = 200
 _DETAILS: Mapping[str, Any] = {
     "answer": "",
     "result": "",
@@ -240,14 +241,34 @@ def _stamp(when: datetime | str | None, posting: Posting) -> str:
 
 def edited(change: Change) -> Edited:
     """Word a change as the lines that went and came."""
-    old, new = _lines(change.old), _lines(change.new)
+    old, new = _different(_lines(change.old), _lines(change.new))
     lines: list[tuple[Literal["-", "+"], str]] = []
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
-    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
-        if tag != "equal":
-            lines += [("-", line) for line in old[old_from:old_to]]
-            lines += [("+", line) for line in new[new_from:new_to]]
+    for old_from, old_to, new_from, new_to in _blocks(old, new):
+        lines += [("-", line) for line in old[old_from:old_to]]
+        lines += [("+", line) for line in new[new_from:new_to]]
     return Edited(change.field, tuple(lines))
+
+
+def _different(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Leave away the lines that both texts begin and end with."""
+    same = next(
+        (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
+    old, new = old[same:], new[same:]
+    backwards = zip(reversed(old), reversed(new), strict=False)
+    same = next((n for n, (a, b) in enumerate(backwards) if a != b), min(len(old), len(new)))
+    return old[: len(old) - same], new[: len(new) - same]
+
+
+def _blocks(old: list[str], new: list[str]) -> Iterable[tuple[int, int, int, int]]:
+    """Yield where lines went and came; the time to match them grows with the cube of their number."""
+    if max(len(old), len(new)) > _MATCHED_LINES:
+        yield 0, len(old), 0, len(new)
+        return
+    for tag, *block in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            old_from, old_to, new_from, new_to = block
+            yield old_from, old_to, new_from, new_to
 
 
 def _lines(value: Any) -> list[str]:

@@ -87,6 +87,7 @@ class _Finding:
     """The mail server that vouches for the mail, and is not ours."""
 
     failures: tuple[Failure, ...] = ()
+    sent: tuple[str, ...] = ()
     answerable: bool = False
 
 
@@ -202,6 +203,7 @@ class Inbound:
                 reading,
                 message_id=gist.message_id,
                 failures=gist.failures,
+                sent=gist.sent,
             )
         if gist.standing is Standing.OWN:
             return _Finding(Filing.PROCESSED, "loop", message_id=gist.message_id)
@@ -350,6 +352,8 @@ class Inbound:
             reviewer = person.email if person else claim.reviewer if claim else None
             if reviewer:
                 self._service.bounced(tx, reviewer, failure, claim.approval if claim else None)
+        for row_id in finding.sent:
+            self._service.action_bounced(tx, row_id, finding.failures)
 
     def _write_back(
         self, tx: Transaction, claim: Claim, reading: Reading, given: Reply | None, occasion: str

@@ -16,6 +16,7 @@ from gateway.core import tokens
 from gateway.core.approval import Approval, Identity, State, Verdict
 from gateway.core.authentication import Trust
 from gateway.core.effects import Letter, ResumeGraph, SendLetter
+from gateway.core.execution import Receipt, ReceiptStatus
 from gateway.core.tokens import Purpose
 from gateway.inbound import (
     ANSWER_LIMIT,
@@ -471,6 +472,21 @@ async def test_what_says_nothing_about_a_reviewer_marks_nobody(box: Box, octets:
     assert await box.receives(octets) is Filing.PROCESSED
     assert await unreachable(box) == []
     assert len(await box.office.effects()) == before
+
+
+async def test_a_bounce_of_an_approved_mail_reaches_its_requester(box: Box) -> None:
+    """T90: the id of the mail that comes back says which action it was; it is told once."""
+    approval = await box.office.asked()
+    await box.office.votes(approval)
+    row = await box.office.in_flight(approval)
+    await box.office.service.performed(row, Receipt(ReceiptStatus.DONE, "sent", {}))
+    for uid in (1, 2):
+        await box.receives(dsn("team@example.com", f"X-Copy: {uid}\r\nMessage-ID: <{row.id}@example.com>"))
+    told = [
+        letter for letter in await box.office.letters(Letter.OUTCOME) if letter.details["result"] == "bounced"
+    ]
+    assert [letter.to for letter in told] == [approval.requester]
+    assert len(await box.office.letters(Letter.ALERT)) == 1
 
 
 async def test_a_forged_bounce_does_no_more_than_mark(box: Box) -> None:

@@ -22,6 +22,7 @@ from gateway.graphs import Pending, Progress
 from gateway.service import Ballot, IdempotencyKeyReusedError, NotInDoubtError
 from gateway.store import NotFoundError, Transaction
 from gateway.store.rows import dump_item
+from letters.samples import posting
 from office import OPERATOR, PROPOSED, Office, open_office, question
 
 SENT = Receipt(ReceiptStatus.DONE, "Email sent to team@example.com", {"message_id": "<sent@example.com>"})
@@ -107,6 +108,31 @@ async def test_an_unknown_question_is_parked_and_never_answered_by_guess(
     assert await thread_state(office, thread) is ThreadState.PARKED
     assert not await resumes(office)
     assert [letter.to for letter in await office.letters(Letter.ALERT)] == [OPERATOR]
+
+
+GMAIL_FOLDS = 102_400
+
+
+@pytest.mark.parametrize(
+    "line", ["word " * 12 + "\n", "<&>\n", "\N{SNOWMAN}" * 40 + "\n", "x" * 500, "\n.\n"]
+)
+@pytest.mark.parametrize("length", [2_000, 20_000, 49_000])
+async def test_a_letter_too_long_to_be_read_takes_no_reply(office: Office, line: str, length: int) -> None:
+    """T53: where a mail program would fold the letter, people decide on the page, which shows all of it."""
+    body = (line * (length // len(line)))[:length].strip() + "\n"
+    parameters = {"to": ["a@example.net"], "subject": "Q1 report", "body": body}
+    asked = await office.asked({**PROPOSED, "parameters": parameters})
+    rows = office.actions.rows(*asked.actions)
+    letter = office.secretary.write(Letter.ASK, asked, posting(), rows=rows)
+    part = letter.get_body(("html",))
+    assert part is not None
+    octets = len(part.get_content().encode())
+    takes_reply = Channel.REPLY in asked.rule.channels
+    assert not (octets > GMAIL_FOLDS and takes_reply)
+    assert takes_reply or octets > GMAIL_FOLDS * 0.7
+    if not takes_reply:
+        voted = await office.votes(asked, channel=Channel.REPLY, identity=Identity.DMARC)
+        assert voted.answer is Answer.CHANNEL_REFUSED
 
 
 async def test_a_rule_that_nobody_can_meet_parks_the_thread(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Performing lies in `gateway.actions.perform` and is the outbox's alone.
 
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, Protocol
 
 from gateway.actions import foreign
@@ -21,6 +22,10 @@ __all__ = ["ActionKind", "ActionRefusedError", "Actions"]
 
 _OPTIONAL = frozenset({"write_file", "api_call", "database_write"})
 """Kinds that are there once their table in the configuration is."""
+_LONGEST = 85_000
+"""Octets of a letter's HTML that facts and notes may take; the rest of it takes less than 15,000."""
+_LINE, _ROW = 170, 650
+"""What the templates put around each line and each fact, roughly."""
 
 
 class ActionKind(Protocol):
@@ -102,6 +107,17 @@ class Actions:
             for n, action in enumerate(actions, start=1)
             for row in self._rows(action)
         ]
+
+    def is_long(self, items: Sequence[Item]) -> bool:
+        """Whether a letter about these is longer than mail programs show without being asked to.
+
+        Gmail folds what is beyond 102 kB of HTML, and others follow it.
+        """
+        rows = self.rows(*(item.action for item in items))
+        lines = [line for row in rows for line in row.lines]
+        lines += [line for item in items for line in item.note.split("\n")]
+        octets = sum(len(escape(line).encode()) + _LINE for line in lines)
+        return octets + len(rows) * _ROW > _LONGEST
 
     def _rows(self, action: Action) -> Sequence[Row]:
         if foreign.is_foreign(action):

@@ -1,7 +1,7 @@
 """Who may decide what: one rule per risk, the people it asks, and the named reasons to refuse a vote."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -97,9 +97,14 @@ class Policy:
     graphs: Mapping[str, GraphRule] = field(default_factory=dict)
     """What is known of the foreign graphs, by name."""
 
-    def ruling(self, risk: Risk) -> Ruling:
-        """Name the rule and the reviewers for a question of this risk; nobody is asked under an auto rule."""
+    def ruling(self, risk: Risk, *, is_long: bool = False) -> Ruling:
+        """Name the rule and the reviewers for a question of this risk; nobody is asked under an auto rule.
+
+        What is too long for a mail is not decided by reply: programs show its beginning and fold the rest.
+        """
         rule = self.rules[risk]
+        if is_long:
+            rule = replace(rule, channels=tuple(door for door in rule.channels if door != "reply"))
         if rule.decide is Decider.AUTO:
             return Ruling(rule, ())
         return Ruling(rule, tuple(person.email for person in self.reviewers if _has_role(person, rule)))

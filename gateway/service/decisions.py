@@ -225,7 +225,7 @@ class Decisions(UseCases):
         """
         item, assessed = await self._actions.edit(approval.items[0], edits)
         risk = higher(approval.risk, assessed)
-        ruling = self._policy.ruling(risk)
+        ruling = self._policy.ruling(risk, is_long=self._actions.is_long((item,)))
         if len(ruling.reviewers) < ruling.rule.quorum:
             raise EditRefusedError([f"nobody may decide about a change of {risk} risk"])
         now = self._clock()

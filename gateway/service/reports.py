@@ -152,9 +152,11 @@ class Reports(UseCases):
         risk: Risk,
     ) -> _Ask | _Park:
         now = self._clock()
-        ruling = self._policy.ruling(risk)
+        ruling = self._policy.ruling(risk, is_long=self._actions.is_long(items))
         if ruling.rule.decide is Decider.PEOPLE and len(ruling.reviewers) < ruling.rule.quorum:
             return _Park(f"{len(ruling.reviewers)} reviewers for {risk} risk, {ruling.rule.quorum} needed")
+        if not ruling.rule.channels:
+            return _Park("it is too long to be decided by mail, and policy leaves no other door")
         approval = Approval(
             id=self._ledger.new_id(APPROVAL_ID_BYTES),
             thread=thread.id,

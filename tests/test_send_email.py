@@ -493,3 +493,10 @@ async def test_a_file_changed_after_the_approval_keeps_the_mail_back(tmp_path: P
         await gateway.letter("outcome", ALICE)
         assert "no longer the file that was approved" in (await gateway.ended(thread))["error"]
         assert not gateway.emails
+
+
+async def test_a_domain_that_looks_like_ours_is_named() -> None:
+    """T55: who reads quickly would take `exampel.com` for a colleague's address."""
+    action = await KIND.prepare(GOOD | {"to": ["ada@exampel.com", "bob@other.org"]})
+    attention = [row.value for row in KIND.rows(action) if row.label == "Attention"]
+    assert attention == ["exampel.com is not example.com"]

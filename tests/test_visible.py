@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.visible import conceal, hidden, one_line, reveal
+from gateway.core.visible import conceal, hidden, one_line, reveal, warnings
 
 ANYTHING = st.text(alphabet=st.characters(exclude_categories=()))
 HARMLESS = st.text(alphabet=st.characters(categories=("Lu", "Nd", "Pd", "Po", "Sm", "Sc", "Zs")))
@@ -69,3 +69,35 @@ def test_marks_left_alone_turn_back_into_their_characters(text: str) -> None:
 def test_a_mark_of_no_hidden_character_is_left() -> None:
     """Only marks that `reveal` could have made are taken for characters."""
     assert conceal("⟦U+0041⟧ ⟦U+FFFFFF⟧ ⟦U+20⟧") == "⟦U+0041⟧ ⟦U+FFFFFF⟧ ⟦U+20⟧"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("p\N{CYRILLIC SMALL LETTER A}ypal", "“p\N{CYRILLIC SMALL LETTER A}ypal” (U+0430)"),
+        ("\N{KELVIN SIGN}arl", "(U+212A)"),
+        ("examp\N{FULLWIDTH LATIN SMALL LETTER L}e", "(U+FF4C)"),
+        ("p\N{MATHEMATICAL BOLD SMALL A}y", "(U+1D41A)"),
+        ("no\N{ZERO WIDTH SPACE}thing\N{RIGHT-TO-LEFT OVERRIDE}", "2 hidden characters"),
+    ],
+)
+def test_what_may_not_be_what_it_looks_like_is_named(text: str, expected: str) -> None:
+    """T54, T55: hidden characters are counted, and letters among those of another alphabet are named."""
+    (warning,) = warnings(["harmless", text])
+    assert expected in warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain\ntext",
+        "Größe façade naïve",
+        "Привет, мир",
+        "\N{FULLWIDTH LATIN CAPITAL LETTER A}\N{FULLWIDTH DIGIT ONE} 価格",
+        "承認 approve",
+        "3 µs",
+    ],
+)
+def test_how_people_write_is_no_reason_to_warn(text: str) -> None:
+    """Words in one alphabet each are no disguise, whatever the alphabet."""
+    assert warnings([text]) == ()

@@ -16,6 +16,7 @@ from gateway.core.action import Action, EditRefusedError, Field
 from gateway.core.approval import Item
 from gateway.core.payload import Option, Proposal
 from gateway.core.policy import Risk, higher
+from gateway.core.visible import warnings
 from gateway.letters import Row
 
 __all__ = ["ActionKind", "ActionRefusedError", "Actions"]
@@ -100,13 +101,13 @@ class Actions:
 
         What is of a kind that is no longer configured is shown as well.
         """
-        if len(actions) == 1:
-            return self._rows(actions[0])
-        return [
-            Row(f"{n}. {row.label}", row.value)
+        found = [
+            Row(f"{n}. {row.label}" if len(actions) > 1 else row.label, row.value)
             for n, action in enumerate(actions, start=1)
             for row in self._rows(action)
         ]
+        texts = (text for row in found for text in (row.label, row.value))
+        return [*(Row("Attention", each) for each in warnings(texts)), *found]
 
     def is_long(self, items: Sequence[Item]) -> bool:
         """Whether a letter about these is longer than mail programs show without being asked to.

@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
 from email.utils import format_datetime
@@ -29,6 +30,8 @@ _READ = policy.default.clone(header_factory=RememberingRegistry())
 _LONGEST_LINE = 998
 _LONGEST_SUBJECT = 250
 _LONGEST_BODY = 50_000
+_RESEMBLING = 0.8
+"""How much of a domain has to be that of another to be taken for it, as `difflib` counts."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -110,6 +113,7 @@ class SendEmail:
             Row("Cc", ", ".join(shown["cc"])),
             Row("Bcc", ", ".join(shown.get("bcc", ()))),
             Row("Recipients", _counted(recipients(action))),
+            Row("Attention", self._resembling(recipients(action))),
             Row("Reply-To", shown.get("reply_to", "")),
             Row("Subject", shown["subject"]),
         ]
@@ -120,6 +124,13 @@ class SendEmail:
             Row(f"Attachment {n}", _file(fact)) for n, fact in enumerate(shown.get("attachments", ()), 1)
         ]
         return (*(row for row in headers if row.value), *files, *content)
+
+    def _resembling(self, addresses: Iterable[str]) -> str:
+        """Say which foreign domains could be taken for one of ours."""
+        ours = self.internal_domains
+        domains = {address.rpartition("@")[2].lower() for address in addresses} - ours
+        pairs = ((each, get_close_matches(each, ours, 1, _RESEMBLING)) for each in sorted(domains))
+        return "; ".join(f"{each} is not {found[0]}" for each, found in pairs if found)
 
     def risk(self, action: Action) -> Risk:
         """High as soon as one recipient is outside."""

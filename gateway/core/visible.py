@@ -6,8 +6,16 @@ Text from an agent or a stranger passes through here before it is shown to anybo
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 
 _ASTRAL = 0x10000
+_WORD = re.compile(r"[^\W\d_]+")
+_PLAIN = re.compile(r"[ -~\n]*")
+_ALPHABETS = frozenset(
+    {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "FULLWIDTH"}
+    | {"MATHEMATICAL", "KELVIN"}
+)
+_MOST_NAMED = 5
 _MARK = re.compile(r"⟦U\+([0-9A-F]{4,6})⟧")
 
 # Control, format (bidi, zero-width, tags), surrogate, private, unassigned, line and paragraph separators.
@@ -52,9 +60,46 @@ def hidden(text: str) -> int:
     return sum(map(_hides, text))
 
 
+def warnings(texts: Iterable[str]) -> tuple[str, ...]:
+    """Say what in these texts may not be what it looks like: hidden characters, and words of mixed alphabets.
+
+    A word of one foreign alphabet is not named: that is how most people write.
+    """
+    whole = "\n".join(texts)
+    if _PLAIN.fullmatch(whole):
+        return ()
+    count = hidden(whole)
+    mixed = list(dict.fromkeys(filter(_is_mixed, _WORD.findall(whole))))
+    named = ", ".join(f"“{reveal(word)}” ({_named(word)})" for word in mixed[:_MOST_NAMED])
+    more = f" and {len(mixed) - _MOST_NAMED} more" if len(mixed) > _MOST_NAMED else ""
+    found = (
+        (count, f"{count} hidden characters are shown by their numbers, like ⟦U+200B⟧"),
+        (len(mixed), f"letters of several alphabets stand in one word: {named}{more}"),
+    )
+    return tuple(sentence for number, sentence in found if number)
+
+
 def one_line(text: str) -> str:
     """Reveal `text` and put it on one line, for subjects, names and labels."""
     return " ".join(reveal(text).split())
+
+
+def _is_mixed(word: str) -> bool:
+    return not word.isascii() and len({*map(_alphabet, word)} - {""}) > 1
+
+
+def _named(word: str) -> str:
+    """Name the letters that do not belong to the alphabet of most of the word."""
+    alphabets = [_alphabet(letter) for letter in word]
+    usual = max(alphabets, key=alphabets.count)
+    odd = [letter for letter, each in zip(word, alphabets, strict=True) if each not in {usual, ""}]
+    return ", ".join(f"U+{ord(letter):04X}" for letter in dict.fromkeys(odd))
+
+
+def _alphabet(letter: str) -> str:
+    """Name the alphabet of a letter whose shapes recur in others; Unicode's names begin with it."""
+    name = unicodedata.name(letter, "").partition(" ")[0]
+    return name if name in _ALPHABETS else ""
 
 
 def _concealed(mark: str, code: int) -> str:

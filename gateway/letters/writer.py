@@ -1,6 +1,7 @@
 """Make the mail: headers from the posting, both bodies from the templates."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -9,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from gateway.core.action import Change
-from gateway.core.approval import Approval
+from gateway.core.action import Change, diff
+from gateway.core.approval import Approval, State
 from gateway.core.effects import Letter
 from gateway.core.policy import Risk
 from gateway.core.visible import one_line
@@ -84,7 +85,10 @@ class Letters:
             link_handle=_NO_HANDLE,
             audience="reviewer",
         )
-        content = contents.Content(Letter.ASK, approval, posting, tuple(rows), {}, ())
+        asked = replace(approval, state=State.OPEN, votes=())
+        first, *_ = (*approval.original, *approval.items)
+        changes = diff(first.action, approval.items[0].action) if approval.replaces else ()
+        content = contents.Content(Letter.ASK, asked, posting, tuple(rows), {}, changes)
         return self._templates.render_text(Letter.ASK, contents.context(self._letterhead, content))
 
     def _headers(self, content: contents.Content, subject: str) -> dict[str, Any]:

@@ -209,7 +209,7 @@ async def test_a_draft_is_edited_through_the_api(tmp_path: Path) -> None:
 
 
 async def test_several_questions_are_asked_at_once_and_answered_in_any_order(gateway: Gateway) -> None:
-    """T08: parallel nodes, a subgraph, a node that asks twice: each is resumed once, by its own id."""
+    """T08: parallel nodes, a subgraph and a node that asks twice: each is resumed once, by its id."""
     thread = await gateway.ask("v2", graph="release")
     secrets = await gateway.letter("ask", ALICE, about="secrets")
     licences = await gateway.letter("ask", ALICE, about="licences")

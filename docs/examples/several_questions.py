@@ -1,5 +1,5 @@
 # ruff: noqa: INP001  examples are files to copy, not a package
-"""A graph that asks several questions at once: two in parallel, one of them twice, one in a subgraph.
+"""A graph that asks several questions at once: two in parallel, one of them twice, and one in a subgraph.
 
     [graphs.release]
     path = "several_questions:make"

@@ -257,6 +257,12 @@ class Gateway:
         printed, _ = await process.communicate()
         return json.loads(printed)
 
+    async def shell(self, *words: str) -> int:
+        """Run a command of the console script and return its exit code."""
+        program = Path(sys.executable).with_name("gateway")
+        process = await asyncio.create_subprocess_exec(program, *words, "--config", self.config)
+        return await process.wait()
+
     def facts(self, thread: str) -> list[StoredFact]:
         """The facts of a thread, once their chain is seen to be whole."""
         found: list[StoredFact] = recorded(self.config, lambda tx: _facts(tx, thread))

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,23 @@ from typing import Any
 
 import pytest
 
-from running import ALICE, BOB, HIGH, PEOPLE, TEAM, VOTER, Gateway, Letter, running
+from gateway.cli import Exit
+from gateway.graphs import Graphs, load, sqlite_saver
+from running import (
+    ALICE,
+    BOB,
+    HIGH,
+    OPS,
+    PEOPLE,
+    RITA,
+    TEAM,
+    VOTER,
+    Gateway,
+    Letter,
+    install,
+    running,
+    serving,
+)
 from servers.post import Post
 from website import defaults
 
@@ -250,3 +267,51 @@ async def test_every_example_is_found_in_order(gateway: Gateway, name: str) -> N
     report = await gateway.command("graphs", "check", name)
     assert report["nodes"]
     assert report["warnings"] == []
+
+
+async def test_a_thread_that_was_started_elsewhere_is_adopted(gateway: Gateway) -> None:
+    """`gateway adopt` asks what it waits for, of a thread that another program began over our checkpoints."""
+    checkpoints = gateway.config.parent / "data" / "checkpoints.sqlite3"
+    async with sqlite_saver(checkpoints) as saver:
+        elsewhere = Graphs(saver, {}, foreign={"g": load("agent_inbox:graph", gateway.config.parent, saver)})
+        await elsewhere.start("g", "from/elsewhere", {"user_request": "we moved"})
+    assert (await gateway.command("adopt", "posts", "from/elsewhere", "--requester", RITA))["pending"] == 1
+    await gateway.reply(await gateway.letter("ask", ALICE), "APPROVE")
+    await gateway.letter("receipt", ALICE)
+    again = await gateway.shell("adopt", "posts", "from/elsewhere")
+    unknown = await gateway.shell("adopt", "posts", "never-started")
+    assert (again, unknown) == (Exit.NOT_SO, Exit.NOT_FOUND)
+
+
+async def test_a_graph_that_cannot_be_loaded_is_said_by_check_and_by_run(tmp_path: Path) -> None:
+    """The check exits 1 and a start 78, each naming the graph."""
+    async with Post(*PEOPLE) as post:
+        config = install(tmp_path, post, HIGH + '[graphs.gone]\npath = "no_such_module:graph"\n')
+        for command, code in ((["graphs", "check", "gone"], Exit.NOT_SO), (["run"], Exit.BAD_CONFIG)):
+            program = Path(sys.executable).with_name("gateway")
+            process = await asyncio.create_subprocess_exec(
+                program, *command, "--config", config, stderr=asyncio.subprocess.PIPE
+            )
+            _, said = await process.communicate()
+            assert process.returncode == code
+            assert b"graphs.gone: there is no module 'no_such_module'" in said
+
+
+async def test_a_changed_graph_is_parked_and_not_answered(tmp_path: Path) -> None:
+    """F49: after a deployment that has one node more, the approval is not given to other code."""
+    for example in EXAMPLES.glob("*.py"):
+        shutil.copy(example, tmp_path)
+    async with Post(*PEOPLE) as post:
+        config = install(tmp_path, post, HIGH + GRAPHS)
+        async with serving(config, post) as gateway:
+            thread = await gateway.ask("we moved", graph="posts")
+            letter = await gateway.letter("ask", ALICE)
+        source = (tmp_path / "agent_inbox.py").read_text()
+        more = 'graph.add_node("audit", write)\ngraph.add_edge("audit", "review")\n'
+        (tmp_path / "agent_inbox_2.py").write_text(source + more)
+        config.write_text(config.read_text().replace("agent_inbox:graph", "agent_inbox_2:graph"))
+        async with serving(config, post) as gateway:
+            await gateway.reply(letter, "APPROVE")
+            alert = await gateway.letter("alert", OPS)
+            assert "no longer what people were shown" in " ".join(alert.text.split())
+            assert (await gateway.status(thread))["status"] == "parked"

@@ -285,7 +285,7 @@ class Graphs:
     def _progress(
         self, driven: _Graph, values: Any, interrupts: Iterable[Interrupt], *, finished: bool
     ) -> Progress:
-        said = values if isinstance(values, Mapping) else {}
+        said = values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
         pending = tuple(Pending(each.id, each.value, each.response_schema) for each in interrupts)
         if driven.fingerprint:
             pending = tuple(self._known(driven, each) for each in pending)

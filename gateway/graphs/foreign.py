@@ -1,5 +1,6 @@
 """Graphs that others wrote: loaded by their path, put on our saver, and known again by their shape."""
 
+import copy
 import importlib
 import inspect
 import json
@@ -159,15 +160,19 @@ def _made(factory: Callable[..., Any], saver: Saver, path: str) -> Engine:
 
 def _compiled(builder: Any, saver: Saver, path: str) -> Engine:
     try:
-        engine: Engine = builder.compile(checkpointer=saver)
+        return _on(builder.compile(checkpointer=saver), saver)
     except Exception as error:
         raise GraphLoadError(f"{path} does not compile: {error}") from error
-    return engine
 
 
 def _on(engine: Engine, saver: Saver) -> Engine:
-    """Keep all that a graph was compiled with, but for where its checkpoints go."""
-    return engine if engine.checkpointer is saver else engine.copy({"checkpointer": saver})
+    """Keep all that a graph was compiled with, but for where its checkpoints go.
+
+    Pregel's own `copy` forgets which types of the graph's state may be read back from a checkpoint.
+    """
+    moved = copy.copy(engine)
+    moved.checkpointer = saver
+    return moved
 
 
 def _shape(engine: Any) -> Mapping[str, Any]:

@@ -440,6 +440,7 @@ async def test_question_no_longer_open(tmp_path: Path) -> None:
             await gateway.ask()
             await put_back.wait()
         await gateway.reply(await gateway.letter("ask", BOB), "APPROVE")
+        await gateway.letter("receipt", BOB)
         gateway.clock.skip(minutes=1)
         await gateway.letter("outcome", ALICE)
         await gateway.letter("outcome", BOB)

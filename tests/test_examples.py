@@ -90,6 +90,8 @@ async def test_an_agents_tool_call_is_approved_by_reply(gateway: Gateway) -> Non
     assert (status["status"], status["approval_status"]) == ("finished", "approved")
     assert status["result"] == "refunded 2500 cents for order A17"
     assert not gateway.emails
+    assert "The agent does it by itself" in " ".join(letter.text.split())
+    assert "The agent was told" in (await gateway.client.get(letter.link)).text
 
 
 async def test_an_agents_tool_call_is_rejected_by_reply(gateway: Gateway) -> None:
@@ -126,6 +128,7 @@ async def test_an_agents_tool_call_is_answered_in_words(gateway: Gateway) -> Non
     )
     told = await gateway.letter("outcome", BOB)
     assert "The agent was answered" in told.text
+    assert "Answered in words by you" in (await gateway.client.get(letter.link)).text
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,23 @@ async def test_a_graph_that_cannot_be_loaded_is_said_by_check_and_by_run(tmp_pat
             assert b"graphs.gone: there is no module 'no_such_module'" in said
 
 
+async def test_a_graph_that_was_taken_out_parks_its_threads(tmp_path: Path) -> None:
+    """The answer is recorded and given to nobody; operators learn which graph is missing."""
+    for example in EXAMPLES.glob("*.py"):
+        shutil.copy(example, tmp_path)
+    async with Post(*PEOPLE) as post:
+        config = install(tmp_path, post, HIGH + GRAPHS)
+        async with serving(config, post) as gateway:
+            thread = await gateway.ask("we moved", graph="posts")
+            letter = await gateway.letter("ask", ALICE)
+        config.write_text(config.read_text().replace("[graphs.posts]", "[graphs.renamed]"))
+        async with serving(config, post) as gateway:
+            await gateway.reply(letter, "APPROVE")
+            alert = await gateway.letter("alert", OPS)
+            assert "there is no graph 'posts'" in alert.text
+            assert (await gateway.status(thread))["status"] == "parked"
+
+
 async def test_a_changed_graph_is_parked_and_not_answered(tmp_path: Path) -> None:
     """F49: after a deployment that has one node more, the approval is not given to other code."""
     for example in EXAMPLES.glob("*.py"):

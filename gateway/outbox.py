@@ -237,6 +237,9 @@ class Outbox:
     async def _resume(self, row: OutboxRow) -> None:
         effect = row.effect
         assert isinstance(effect, ResumeGraph)
+        if effect.graph not in self._graphs.names:
+            await self._service.graph_failed(row, f"there is no graph {effect.graph!r}")
+            return
         try:
             progress = await self._graphs.resume(
                 effect.graph,

@@ -90,6 +90,8 @@ async def test_an_agents_tool_call_is_approved_by_reply(gateway: Gateway) -> Non
     assert (status["status"], status["approval_status"]) == ("finished", "approved")
     assert status["result"] == "refunded 2500 cents for order A17"
     assert not gateway.emails
+    assert "The agent does it by itself" in " ".join(letter.text.split())
+    assert "The agent was told" in (await gateway.client.get(letter.link)).text
 
 
 async def test_an_agents_tool_call_is_rejected_by_reply(gateway: Gateway) -> None:
@@ -126,6 +128,7 @@ async def test_an_agents_tool_call_is_answered_in_words(gateway: Gateway) -> Non
     )
     told = await gateway.letter("outcome", BOB)
     assert "The agent was answered" in told.text
+    assert "Answered in words by you" in (await gateway.client.get(letter.link)).text
 
 
 @pytest.mark.parametrize(
@@ -295,6 +298,23 @@ async def test_a_graph_that_cannot_be_loaded_is_said_by_check_and_by_run(tmp_pat
             _, said = await process.communicate()
             assert process.returncode == code
             assert b"graphs.gone: there is no module 'no_such_module'" in said
+
+
+async def test_a_graph_that_was_taken_out_parks_its_threads(tmp_path: Path) -> None:
+    """The answer is recorded and given to nobody; operators learn which graph is missing."""
+    for example in EXAMPLES.glob("*.py"):
+        shutil.copy(example, tmp_path)
+    async with Post(*PEOPLE) as post:
+        config = install(tmp_path, post, HIGH + GRAPHS)
+        async with serving(config, post) as gateway:
+            thread = await gateway.ask("we moved", graph="posts")
+            letter = await gateway.letter("ask", ALICE)
+        config.write_text(config.read_text().replace("[graphs.posts]", "[graphs.renamed]"))
+        async with serving(config, post) as gateway:
+            await gateway.reply(letter, "APPROVE")
+            alert = await gateway.letter("alert", OPS)
+            assert "there is no graph 'posts'" in alert.text
+            assert (await gateway.status(thread))["status"] == "parked"
 
 
 async def test_a_changed_graph_is_parked_and_not_answered(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gateway import act
 from gateway.core.approval import Answer, Approval, Channel, Remarked, State, Verdict
 from gateway.core.effects import Letter, Perform, ResumeGraph
 from gateway.core.execution import Receipt, ReceiptStatus, ThreadState
+from gateway.core.payload import TUTORIAL
 from gateway.core.policy import Answers, Decider, GraphRule, Policy, Risk
 from gateway.graphs import (
     Foreign,
@@ -417,6 +418,14 @@ async def test_the_grant_of_a_foreign_tool_buys_nothing_here(office: Office, dia
     await office.stops(thread, Pending("effect", grant))
     assert await thread_state(office, thread) is ThreadState.PARKED
     assert not [effect for effect in await office.effects() if isinstance(effect, Perform)]
+
+
+async def test_a_graph_that_is_no_longer_configured_is_not_taken_for_ours(office: Office) -> None:
+    """T27: what it asks stays foreign, of high risk, and buys nothing here."""
+    thread = (await office.service.start("gone", {"user_request": "x"}, "rita@example.com")).id
+    await office.stops(thread, Pending("i0", question(), None, "asked"))
+    (approval,) = await office.store.read(lambda tx: tx.approvals_of(thread))
+    assert (approval.dialect, approval.risk) == (TUTORIAL, Risk.HIGH)
 
 
 async def test_an_edit_keeps_types_and_is_asked_again(office: Office) -> None:

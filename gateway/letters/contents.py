@@ -11,6 +11,7 @@ from gateway.core import mailto
 from gateway.core.action import Change, Field, FieldType
 from gateway.core.approval import Approval, Channel, State, Verdict
 from gateway.core.effects import Letter
+from gateway.core.payload import is_foreign
 from gateway.core.times import moment, period
 from gateway.core.visible import one_line
 from gateway.letters.stationery import Letterhead, Posting, Row
@@ -120,12 +121,13 @@ def _decision(approval: Approval | None, told: Mapping[str, Any]) -> dict[str, A
 
 def _question(approval: Approval | None, posting: Posting, details: Mapping[str, Any]) -> dict[str, Any]:
     if approval is None:
-        return {"number": "", "risk": "", "requester": "", "summary": ""}
+        return {"number": "", "risk": "", "requester": "", "summary": "", "by_agent": False}
     return {
         "number": approval.id,
         "risk": approval.risk.value,
         "requester": approval.requester,
         "summary": _summary(approval),
+        "by_agent": is_foreign(approval.dialect),
         "quorum": approval.rule.quorum,
         "given": len({vote.by for vote in approval.votes}),
         "successor": approval.replaced_by,

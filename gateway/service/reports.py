@@ -14,6 +14,7 @@ from gateway.core.approval import Answer, Approval, Asked, Item, State, decide
 from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter
 from gateway.core.execution import (
+    BUILTIN,
     AskRefused,
     Bounced,
     EffectRequested,
@@ -26,7 +27,7 @@ from gateway.core.execution import (
     ThreadState,
 )
 from gateway.core.payload import Option
-from gateway.core.policy import Decider, Risk, higher
+from gateway.core.policy import Decider, GraphRule, Risk, higher
 from gateway.core.visible import one_line
 from gateway.graphs import Pending, Progress
 from gateway.log import log, step
@@ -112,9 +113,10 @@ class Reports(UseCases):
 
     async def _step(self, thread: ThreadRow, pending: Pending) -> _Step:
         """Read one pending interrupt and prepare what it asks for."""
-        known = self._policy.graphs.get(thread.graph)
-        answers = known.answers if known else None
-        match payload.read(pending.value, pending.schema, answers, foreign=known is not None):
+        known = self._policy.graphs.get(thread.graph, GraphRule())
+        # By its name, so that a graph that is no longer configured is not taken for ours.
+        foreign = thread.graph != BUILTIN
+        match payload.read(pending.value, pending.schema, known.answers, foreign=foreign):
             case payload.EffectRequest() as request:
                 return _Do(pending.id, request)
             case payload.Unknown(why=why):
@@ -131,7 +133,7 @@ class Reports(UseCases):
 
     def _foreign(self, thread: ThreadRow, pending: Pending, question: payload.Question) -> _Ask | _Park:
         """Ask about what a foreign graph will do by itself; its own word on the risk means nothing."""
-        known = self._policy.graphs[thread.graph].risks
+        known = self._policy.graphs.get(thread.graph, GraphRule()).risks
         allows = question.terms.allows
         items = tuple(
             self._actions.show(each, allowed)

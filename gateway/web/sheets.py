@@ -11,6 +11,7 @@ from gateway.actions import Actions
 from gateway.core.action import diff
 from gateway.core.approval import Approval, Channel, State, Verdict, Vote, Withdrawn
 from gateway.core.execution import RowState, ThreadState
+from gateway.core.payload import is_foreign
 from gateway.core.policy import Policy
 from gateway.core.times import moment, period
 from gateway.core.visible import one_line
@@ -100,6 +101,7 @@ class Sheets:
         return {
             **self._head(approval),
             "facts": tuple(self._question_facts(case, now)),
+            "by_agent": is_foreign(approval.dialect),
             "rows": self._actions.rows(*approval.actions),
             "changes": _changes(case.replaced, approval),
             "editor": self._editor(case.replaced),
@@ -264,7 +266,9 @@ def _outcome(case: Case) -> str:
         return ""
     if case.action is not None:
         return _SETTLED.get(case.action.state, "on-its-way")
-    return "stopped" if case.thread.state in _STOPPED else "on-its-way"
+    if case.thread.state in _STOPPED:
+        return "stopped"
+    return "told" if is_foreign(case.approval.dialect) else "on-its-way"
 
 
 def _withdrawn(tx: Transaction, approval: Approval) -> Mapping[str, str]:

@@ -171,7 +171,7 @@ async def test_a_decision_counts_as_the_tokens_reviewer(site: Site, decision: st
     answer = await approve(site, approval, decision, feedback="Fine.")
     assert answer.status_code == 200
     wanted = {"approval_id": approval.id, "thread_id": approval.thread, "answer": decision, "state": state}
-    assert answer.json() == {**wanted, "replaced_by": None}
+    assert answer.json() == {**wanted, "undecided": [], "replaced_by": None}
     (vote,) = (await site.office.approval(approval)).votes
     assert (vote.by, vote.channel, vote.comment) == ("alice@example.com", Channel.API, "Fine.")
 

@@ -1,7 +1,6 @@
 """Several items under one approval: each has its verdict, and the interrupt one answer for all of them."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import ALICE, BOB, NOW, approval, item, policy, rule, vote
+from builders import ALICE, BOB, NOW, approval, item, rule, vote
 from gateway.actions.perform import Attempt, Job, UnapprovedError, perform
 from gateway.core.action import Action
 from gateway.core.approval import (
@@ -37,11 +36,10 @@ from gateway.core.approval import (
 from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter
 from gateway.core.execution import ThreadState
 from gateway.core.payload import HITL, Option, Terms
-from gateway.core.policy import GraphRule
 from gateway.graphs import Pending
 from gateway.service import Ballot
 from gateway.store.rows import dump_fact, load_fact
-from office import Office, open_office
+from office import BOTH, FOREIGN, Office, open_office, tool_calls
 
 APPROVE, REJECT, RESPOND = Verdict.APPROVE, Verdict.REJECT, Verdict.RESPOND
 DECISIONS = (Option.APPROVE, Option.REJECT, Option.RESPOND)
@@ -292,33 +290,14 @@ async def test_only_a_single_approved_item_is_ever_performed(state: State, n: in
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    people = replace(policy(), graphs={"builtin": GraphRule()})
-    async with open_office(tmp_path / "gateway.sqlite3", people) as opened:
+    async with open_office(tmp_path / "gateway.sqlite3", FOREIGN) as opened:
         yield opened
-
-
-def calls(*allowed: Sequence[str]) -> dict[str, Any]:
-    return {
-        "action_requests": [
-            {"name": "refund", "args": {"order": f"A{n}"}} for n in range(1, len(allowed) + 1)
-        ],
-        "review_configs": [{"action_name": "refund", "allowed_decisions": list(each)} for each in allowed],
-    }
-
-
-async def asked_in(office: Office, *allowed: Sequence[str]) -> Approval:
-    """Let a foreign graph ask about some calls at once."""
-    thread = await office.started()
-    await office.stops(thread, Pending("interrupt-1", calls(*allowed)))
-    (asked,) = await office.store.read(lambda tx: tx.approvals_of(thread))
-    return asked
 
 
 async def test_neither_a_batch_nor_a_mixed_verdict_grants_a_graph_anything(office: Office) -> None:
     """T27: a graph that asks to have them carried out here is stopped, and nothing is to be performed."""
-    both = ("approve", "reject")
     for second in (Verdict.APPROVE, Verdict.REJECT):
-        asked = await asked_in(office, both, both)
+        asked = await office.asked_at_once(BOTH, BOTH)
         await office.votes(asked, item=1)
         await office.votes(asked, second, item=2)
         effect = {"type": "gateway.effect", "approval": asked.id, "digest": asked.digest}
@@ -330,7 +309,7 @@ async def test_neither_a_batch_nor_a_mixed_verdict_grants_a_graph_anything(offic
 
 async def test_a_batch_without_a_common_answer_is_asked_and_decided_item_by_item(office: Office) -> None:
     """What one word cannot decide, two can; the store tells the same story as the facts."""
-    asked = await asked_in(office, ("approve",), ("reject",))
+    asked = await office.asked_at_once(("approve",), ("reject",))
     assert (set(asked.offers), asked.undecided) == ({APPROVE}, (1, 2))
     first = await office.votes(asked)
     assert (first.answer, first.approval.undecided) == (Answer.RECORDED, (2,))
@@ -348,7 +327,7 @@ async def test_a_batch_without_a_common_answer_is_asked_and_decided_item_by_item
 async def test_an_item_that_nobody_can_answer_parks_the_thread(office: Office) -> None:
     """An item that can only be edited, and is one of several, is not put to people."""
     thread = await office.started()
-    await office.stops(thread, Pending("interrupt-1", calls(("approve",), ("edit",))))
+    await office.stops(thread, Pending("interrupt-1", tool_calls(("approve",), ("edit",))))
     assert not await office.store.read(lambda tx: tx.approvals_of(thread))
     (alert, *_) = await office.letters(Letter.ALERT)
     assert "no answer that people can give is allowed for item 2" in alert.details["facts"]["reason"]
@@ -356,7 +335,7 @@ async def test_an_item_that_nobody_can_answer_parks_the_thread(office: Office) -
 
 async def test_the_items_of_one_answer_are_recorded_together(office: Office) -> None:
     """Several ballots are one event: one receipt, and all of them or none."""
-    asked = await asked_in(office, ("approve", "reject"), ("approve", "reject"))
+    asked = await office.asked_at_once(BOTH, BOTH)
     ballots = [
         Ballot(
             approval=asked.id,

@@ -15,6 +15,7 @@ from gateway.core import reply
 from gateway.core.action import Action, Change, EditRefusedError, edit
 from gateway.core.approval import Answer, State, Verdict
 from gateway.core.effects import Letter
+from gateway.core.payload import ORDINARY, Terms
 from gateway.core.policy import Risk, Rule
 from gateway.core.visible import hidden
 from gateway.letters import Letterhead, Letters, Recipient, Row, edited, octets, packaged_templates
@@ -388,9 +389,9 @@ def test_only_what_can_be_edited_is_offered() -> None:
 
 def test_several_actions_are_decided_together() -> None:
     """A request for several actions names them all and offers no edit, which could not say which it means."""
-    message = replace(
-        SAMPLES["ask"], approval=approval(items=(item(), item(summary="Write report.txt")))
-    ).write()
+    items = (item(), item(summary="Write report.txt"))
+    asked = approval(items=items, terms=Terms(allows=(ORDINARY, ORDINARY)))
+    message = replace(SAMPLES["ask"], approval=asked).write()
     assert "2 actions: Send “Q1 report” to team@example.com and 1 other; Write report.txt" in " ".join(
         text_of(message).split()
     )

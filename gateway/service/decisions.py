@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from gateway import claims
@@ -128,7 +129,7 @@ class Decisions(UseCases):
 
     async def as_event(self, ballot: Ballot) -> Voted | Reply:
         """Turn a ballot into the event it is, or answer at once that its edit is no good."""
-        vote = self._vote(ballot)
+        vote = self._vote(ballot, self._clock())
         if ballot.verdict is not Verdict.MODIFY:
             return Voted(vote)
         approval = await self._store.read(lambda tx: tx.approval(ballot.approval))
@@ -152,14 +153,15 @@ class Decisions(UseCases):
 
     def as_event_by_item(self, ballots: Iterable[Ballot]) -> VotedByItem:
         """Turn the ballots of one answer into the event they are; none of them may be an edit."""
-        return VotedByItem(tuple(map(self._vote, ballots)))
+        now = self._clock()
+        return VotedByItem(tuple(self._vote(ballot, now) for ballot in ballots))
 
-    def _vote(self, ballot: Ballot) -> Vote:
+    def _vote(self, ballot: Ballot, at: datetime) -> Vote:
         return Vote(
             by=ballot.by,
             verdict=ballot.verdict,
             channel=ballot.channel,
-            at=self._clock(),
+            at=at,
             comment=ballot.comment,
             evidence=ballot.evidence,
             identity=ballot.identity,

@@ -11,23 +11,11 @@ from gateway.core import ballots
 from gateway.core.action import Field, FieldType
 from gateway.core.reply import Context, Reading, Reason, Said, read
 from gateway.core.vocabulary import ENGLISH
+from letters.reading import text_of
+from letters.samples import SAMPLES
 
 THREE = Context(items=3)
-LETTER = """\
-HIGH RISK
-The agent asks: 2 actions: refund(order="A1"); refund(order="A2")
-
-What exactly would be done:
-
-  1. Tool:    refund
-  1. order:   A1
-  2. Tool:    refund
-  2. order:   A2
-
-About this question:
-
-  Asked by:   rita@example.com
-"""
+LETTER = text_of(SAMPLES["ask-several"].write())
 
 
 def mail(text: str, html: str | None = None) -> bytes:
@@ -174,12 +162,12 @@ def test_a_changed_copy_of_the_letter_is_no_approval(answer: str) -> None:
         Field("order", FieldType.STRING),
         *(Field(ballots.label(n, "order"), FieldType.STRING) for n in (1, 2)),
     )
-    values = {ballots.label(1, "order"): "A1", ballots.label(2, "order"): "A2"}
+    values = {ballots.label(1, "order"): "A17", ballots.label(2, "order"): "B8"}
     context = Context(items=2, letters=(LETTER,), fields=fields, values=values)
     head = "On Monday, Approvals <approvals@example.com> wrote:\n"
     for letter, said in (
         (LETTER, {Said.APPROVE, Said.EACH}),
-        (LETTER.replace("order:   A2", "order:   A7"), {Said.UNCLEAR}),
+        (LETTER.replace("2. order: B8", "2. order: B9"), {Said.UNCLEAR}),
     ):
         quote = "\n".join(f"> {line}" for line in letter.splitlines())
         assert understood(f"{answer}\n\n{head}{quote}\n", context).said in said
@@ -259,8 +247,8 @@ def test_a_letters_rows_are_renamed_item_by_item() -> None:
 
 def test_a_street_number_in_a_signature_is_no_item() -> None:
     """What stands under a name is not said about the question."""
-    assert understood("REJECT\n\nNo budget.\n\nAlice\n2 High Street").said is Said.REJECT
-    assert understood("1 reject no budget\n\nAlice\n2 High Street").said is Said.EACH
+    assert understood("REJECT\n\nNo budget.\n\nAlice Lee\n2 High Street").said is Said.REJECT
+    assert understood("1 reject no budget\n\nAlice Lee\n2 High Street").said is Said.EACH
 
 
 def test_a_number_needs_its_verb() -> None:

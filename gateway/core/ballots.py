@@ -132,7 +132,7 @@ def _numbered(line: str, known: Vocabulary) -> tuple[int, str, Opening] | None:
 def _with_reason(opening: Opening) -> Opening:
     """Take what follows the refusal of one item for its reason, without a mark between them."""
     said = grammar.words(opening.rest)
-    is_reason = opening.verb is Verb.REJECT and said and said[0] not in DENIALS
+    is_reason = opening.verb is Verb.REJECT and not DENIALS.issuperset(said)
     return Opening(opening.verb, opening.rest) if is_reason else opening
 
 

@@ -86,6 +86,7 @@ def learned(raw: bytes) -> Context:
         fields=tuple(Field(name, FieldType.of(shown.get(name, ""))) for name in fields),
         values=shown,
         letters=(text,),
+        items=max((int(number) for number in _NUMBERED.findall(text)), default=1),
     )
 
 
@@ -117,6 +118,7 @@ def explained_text(told: Mapping[str, Any]) -> str:
 
 
 _CHANGEABLE = re.compile(r"You can change: ([^:.]{1,2000})\. ")
+_NUMBERED = re.compile(r"(?m)^\s{1,4}([0-9]{1,4})\. Tool: ")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,15})?")
 
 

@@ -123,7 +123,7 @@ def test_a_number_and_a_verb_decide_one_item(text: str, wanted: list[tuple[Any, 
     ],
 )
 def test_what_may_have_been_meant_otherwise_is_asked_back(text: str, reason: str) -> None:
-    """T13: not one item is decided by a mail of which any part is in doubt."""
+    """Not one item is decided by a mail of which any part is in doubt."""
     reading = understood(text)
     assert (reading.said, reading.reason, reading.items) == (Said.UNCLEAR, reason, ())
 
@@ -174,7 +174,7 @@ def test_a_changed_copy_of_the_letter_is_no_approval(answer: str) -> None:
 
 
 def test_text_and_html_have_to_say_the_same_of_each_item() -> None:
-    """T15: a mail with two faces decides nothing."""
+    """A mail with two faces decides nothing."""
     html = "<p>1 approve<br>2 reject</p>"
     assert read(mail("1 approve\n2 reject\n", html), THREE).said is Said.EACH
     for other in (

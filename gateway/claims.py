@@ -1,7 +1,9 @@
 """What a handle stands for, and what is known of the question behind it."""
 
-from gateway.core import tokens
-from gateway.core.action import digest, digest_of
+from typing import Any
+
+from gateway.core import ballots, tokens
+from gateway.core.action import Field, digest, digest_of
 from gateway.core.approval import Approval
 from gateway.core.policy import Policy, Reviewer
 from gateway.core.reply import Context
@@ -35,11 +37,29 @@ def verified(
 
 def context_of(tx: Transaction, approval: Approval, person: Reviewer, policy: Policy) -> Context:
     """Gather what is known of a question, to read a reviewer's answer to it."""
-    item = approval.items[0]
+    fields, values = _fields(approval)
     return Context(
-        fields=item.editable,
-        values={field.name: item.action.parameters.get(field.name) for field in item.editable},
+        fields=fields,
+        values=values,
         languages=(person.language,),
         words=policy.words,
         letters=tx.texts_to(approval.id, person.email),
+        items=len(approval.items),
     )
+
+
+def _fields(approval: Approval) -> tuple[tuple[Field, ...], dict[str, Any]]:
+    """List what may be changed with what it holds now, under the names that a quoted letter has for it.
+
+    Of several items none can be changed; they are known so that a changed copy is told from approval.
+    """
+    if len(approval.items) == 1:
+        (item,) = approval.items
+        return item.editable, {field.name: item.action.parameters.get(field.name) for field in item.editable}
+    shown = {
+        Field(ballots.label(n, field.name), field.type): item.action.parameters.get(field.name)
+        for n, item in enumerate(approval.items, start=1)
+        for field in item.editable
+    }
+    plain = dict.fromkeys(field for item in approval.items for field in item.editable)
+    return (*plain, *shown), {field.name: value for field, value in shown.items()}

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gateway.core import edits, gist, mail, markup, reply
@@ -56,6 +56,7 @@ def explained(raw: bytes, setting: Setting) -> dict[str, Any]:
         "line": reading.line,
         "comment": reading.comment,
         "edits": dict(reading.edits),
+        **({"items": [asdict(each) for each in reading.items]} if reading.items else {}),
         "problems": list(reading.problems),
         "auto": reading.automatic,
         "sender": _sender(seen, known),
@@ -85,6 +86,7 @@ def learned(raw: bytes) -> Context:
         fields=tuple(Field(name, FieldType.of(shown.get(name, ""))) for name in fields),
         values=shown,
         letters=(text,),
+        items=max((int(number) for number in _NUMBERED.findall(text)), default=1),
     )
 
 
@@ -101,6 +103,7 @@ def explained_text(told: Mapping[str, Any]) -> str:
     lines = [
         f"{told['file']}: {told['verdict']} ({told['reason']})",
         *([f"  read from: {one_line(told['line'])}"] if told["line"] else []),
+        *(f"  item:      {_about_item(item)}" for item in told.get("items", ())),
         *(f"  changes:   {one_line(change)}" for change in changes),
         *(f"  problem:   {one_line(problem)}" for problem in told["problems"]),
         *(
@@ -115,6 +118,7 @@ def explained_text(told: Mapping[str, Any]) -> str:
 
 
 _CHANGEABLE = re.compile(r"You can change: ([^:.]{1,2000})\. ")
+_NUMBERED = re.compile(r"(?m)^\s{1,4}([0-9]{1,4})\. Tool: ")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,15})?")
 
 
@@ -146,6 +150,11 @@ def _guessed(text: str) -> Any:
         return json.loads(text)
     pieces = [piece.strip() for piece in text.split(",")]
     return pieces if all(map(is_address, pieces)) else text
+
+
+def _about_item(item: Mapping[str, Any]) -> str:
+    why = f": {one_line(item['comment'])}" if item["comment"] else ""
+    return f"{item['item']} {item['said']}{why}"
 
 
 def _how_sure(sender: Mapping[str, Any]) -> str:

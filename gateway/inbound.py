@@ -9,7 +9,17 @@ from hashlib import sha256
 
 from gateway import claims
 from gateway.core import tokens
-from gateway.core.approval import Answer, Approval, Channel, Identity, Remarked, State, Verdict, Voted
+from gateway.core.approval import (
+    Answer,
+    Approval,
+    Channel,
+    Identity,
+    Remarked,
+    State,
+    Verdict,
+    Voted,
+    VotedByItem,
+)
 from gateway.core.authentication import Trust, Why
 from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, SendLetter
@@ -77,7 +87,7 @@ class _Finding:
     reason: str
     claim: Claim | None = None
     reading: Reading | None = None
-    event: Voted | Remarked | Reply | None = None
+    event: Voted | VotedByItem | Remarked | Reply | None = None
     message_id: str | None = None
     help: str = ""
     """Why the reviewer is written to although the mail is put aside."""
@@ -234,19 +244,14 @@ class Inbound:
                 identity=identity,
             )
             return _Finding(Filing.PROCESSED, reading.reason, claim, reading, remark, message_id)
-        if reading.said not in _VERDICTS:
+        if reading.said not in {*_VERDICTS, Said.EACH}:
             return _Finding(Filing.PROCESSED, reading.reason, claim, reading, message_id=message_id)
-        ballot = Ballot(
-            approval=claim.approval,
-            by=claim.reviewer,
-            verdict=_VERDICTS[reading.said],
-            channel=Channel.REPLY,
-            identity=identity,
-            comment=reading.comment or "",
-            evidence=message_id or "",
-            edits=reading.edits,
+        ballots = _ballots(claim, reading, identity, message_id or "")
+        event: VotedByItem | Voted | Reply = (
+            self._service.as_event_by_item(ballots)
+            if reading.said is Said.EACH
+            else await self._service.as_event(*ballots)
         )
-        event = await self._service.as_event(ballot)
         return _Finding(Filing.PROCESSED, reading.reason, claim, reading, event, message_id)
 
     def _verify(
@@ -325,7 +330,7 @@ class Inbound:
         given = finding.event
         if isinstance(given, Remarked) and self._is_talkative(tx, finding.claim):
             return finding.filing, None
-        if isinstance(given, Voted | Remarked):
+        if isinstance(given, Voted | VotedByItem | Remarked):
             given = self._service.decide_in(tx, finding.claim.approval, given)
         if finding.answerable:
             self._write_back(tx, finding.claim, finding.reading, given, occasion=row.sha256 or "")
@@ -426,6 +431,27 @@ _LETTERS: Mapping[Answer, Letter] = {
 
 def _known(tx: Transaction, mail: Mail) -> InboundRow | None:
     return tx.inbound(mail.account, mail.folder, mail.uidvalidity, mail.uid)
+
+
+def _ballots(claim: Claim, reading: Reading, identity: Identity, evidence: str) -> tuple[Ballot, ...]:
+    """Word what a mail decides: one ballot for all items, or one for each that it names."""
+
+    def ballot(said: Said, comment: str | None, item: int | None = None) -> Ballot:
+        return Ballot(
+            approval=claim.approval,
+            by=claim.reviewer,
+            verdict=_VERDICTS[said],
+            channel=Channel.REPLY,
+            identity=identity,
+            comment=comment or "",
+            evidence=evidence,
+            edits=reading.edits,
+            item=item,
+        )
+
+    if reading.said is not Said.EACH:
+        return (ballot(reading.said, reading.comment),)
+    return tuple(ballot(each.said, each.comment, each.item) for each in reading.items)
 
 
 def _about(finding: _Finding) -> str | None:

@@ -42,9 +42,16 @@ def brief(tx: Transaction, approval: Approval) -> dict[str, Any]:
         "requester": approval.requester,
         "reviewers": list(approval.reviewers),
         "votes": [
-            {"by": vote.by, "verdict": vote.verdict, "channel": vote.channel, "identity": vote.identity}
+            {
+                "by": vote.by,
+                "verdict": vote.verdict,
+                "channel": vote.channel,
+                "identity": vote.identity,
+                "item": vote.item,
+            }
             for vote in approval.votes
         ],
+        "undecided": list(approval.undecided),
         "opened_at": approval.opened_at,
         "expires_at": approval.expires_at,
         "decided_at": approval.decided_at,
@@ -70,7 +77,15 @@ def story(tx: Transaction, approval: str) -> dict[str, Any]:
     return {
         **brief(tx, found),
         "digest": found.digest,
-        "actions": [{"type": item.action.type, "parameters": item.action.parameters} for item in found.items],
+        "actions": [
+            {
+                "type": item.action.type,
+                "parameters": item.action.parameters,
+                "verdict": standing.verdict,
+                "approved_by": list(standing.approvers),
+            }
+            for item, standing in zip(found.items, found.standings, strict=True)
+        ],
         "replaces": found.replaces,
         "replaced_by": found.replaced_by,
         "timeline": sorted((*facts, *mails), key=lambda entry: entry["at"]),
@@ -121,12 +136,21 @@ def story_text(told: Mapping[str, Any]) -> str:
         *(_unreachable(row) for row in told["unreachable"]),
         *([f"replaced by {told['replaced_by']}"] if told["replaced_by"] else []),
         "",
-        *(line for action in told["actions"] for line in _parameters(action["parameters"])),
+        *_actions(told["actions"], is_open=told["state"] == State.OPEN),
         "",
     ]
     timeline = [f"{_time(entry['at'])}  {_entry(entry)}" for entry in told["timeline"]]
     sent = [f"{_time(row['updated_at'])}  {_how(row)}" for row in told["outbox"]]
     return "\n".join([*head, *timeline, "", *sent])
+
+
+def _actions(actions: Sequence[Mapping[str, Any]], *, is_open: bool) -> Iterator[str]:
+    """Lay the actions out, numbered with what was decided about each where there are several."""
+    for n, action in enumerate(actions, start=1):
+        if len(actions) > 1:
+            waits = f"undecided, approved by {len(action['approved_by'])}" if is_open else "never decided"
+            yield f"{n}. {reveal(action['type'])}: {action['verdict'] or waits}"
+        yield from _parameters(action["parameters"])
 
 
 def _parameters(parameters: Mapping[str, Any]) -> Iterator[str]:
@@ -150,7 +174,8 @@ def _entry(entry: Mapping[str, Any]) -> str:
         return "{by} commented by {channel}: {text}".format(**entry["data"])
     vote = entry["data"].get("vote")
     if vote:
-        said = f"{vote['by']} said {vote['verdict']} by {vote['channel']}"
+        about = f" to item {vote['item']}" if vote.get("item") else ""
+        said = f"{vote['by']} said {vote['verdict']}{about} by {vote['channel']}"
         known_by = [vote.get("identity", ""), vote["evidence"] if vote["channel"] in {"cli", "api"} else ""]
         if any(known_by):
             said += f" ({', '.join(filter(None, known_by))})"

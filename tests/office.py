@@ -1,8 +1,9 @@
 """A service over a real store with its own clock; the graph's side of the talk is played by the test."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from gateway.actions.send_email import NAME, SendEmail
 from gateway.core.approval import Approval, Channel, Identity, State, Verdict
 from gateway.core.effects import Effect, Letter, SendLetter
 from gateway.core.execution import RowState
-from gateway.core.policy import Policy, Risk
+from gateway.core.policy import GraphRule, Policy, Risk
 from gateway.core.tokens import Purpose, Signatory
 from gateway.graphs import Pending, Progress
 from gateway.letters import Letterhead, Letters, packaged_templates
@@ -35,6 +36,11 @@ PROPOSED = {
     "parameters": {"to": ["team@example.com"], "cc": [], "subject": "Q1 report", "body": "Here it is.\n"},
     "risk_level": "medium",
 }
+
+
+FOREIGN = replace(policy(), graphs={"builtin": GraphRule()})
+"""The same people, for whom the only graph is somebody else's."""
+BOTH = ("approve", "reject")
 
 
 class Office:
@@ -73,6 +79,13 @@ class Office:
         """Start a thread whose graph asks at once; return the question that was opened."""
         thread = await self.started()
         await self.stops(thread, Pending(interrupt, question(proposed)))
+        (approval,) = await self.store.read(lambda tx: tx.approvals_of(thread))
+        return approval
+
+    async def asked_at_once(self, *allowed: Sequence[str]) -> Approval:
+        """Let somebody else's graph ask about tool calls at once, by what may be decided about each."""
+        thread = await self.started()
+        await self.stops(thread, Pending("interrupt-1", tool_calls(*allowed)))
         (approval,) = await self.store.read(lambda tx: tx.approvals_of(thread))
         return approval
 
@@ -156,6 +169,13 @@ class Office:
 
 def question(proposed: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"type": "approval_request", "action": proposed or PROPOSED}
+
+
+def tool_calls(*allowed: Sequence[str]) -> dict[str, Any]:
+    """The payload of LangChain's middleware for the tool calls of one turn."""
+    calls = [{"name": "refund", "args": {"order": f"A{n}"}} for n in range(1, len(allowed) + 1)]
+    configs = [{"action_name": "refund", "allowed_decisions": list(each)} for each in allowed]
+    return {"action_requests": calls, "review_configs": configs}
 
 
 @asynccontextmanager

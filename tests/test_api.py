@@ -14,7 +14,7 @@ from gateway.core.approval import Approval, Channel, State, Verdict
 from gateway.core.execution import Receipt, ReceiptStatus
 from gateway.graphs import Pending, Progress
 from gateway.web import ApiToken
-from office import question
+from office import BOTH, FOREIGN, question
 from website import ADMIN, LIMITED, VOTER, Site, open_site
 
 ASKED = {"user_request": "Send the Q1 report", "user_id": "rita@example.com"}
@@ -171,9 +171,42 @@ async def test_a_decision_counts_as_the_tokens_reviewer(site: Site, decision: st
     answer = await approve(site, approval, decision, feedback="Fine.")
     assert answer.status_code == 200
     wanted = {"approval_id": approval.id, "thread_id": approval.thread, "answer": decision, "state": state}
-    assert answer.json() == {**wanted, "replaced_by": None}
+    assert answer.json() == {**wanted, "undecided": [], "replaced_by": None}
     (vote,) = (await site.office.approval(approval)).votes
     assert (vote.by, vote.channel, vote.comment) == ("alice@example.com", Channel.API, "Fine.")
+
+
+async def test_one_item_of_several_is_decided_by_its_number(tmp_path: Path) -> None:
+    """The answer says which still wait, and the status how each was decided and by whom."""
+    async with open_site(tmp_path / "gateway.sqlite3", FOREIGN) as site:
+        approval = await site.office.asked_at_once(BOTH, BOTH)
+        missing = await approve(site, approval, item=3)
+        assert (missing.status_code, missing.json()["error"]) == (422, "no-such-item")
+        assert (await approve(site, approval, item=0)).status_code == 422
+        first = (await approve(site, approval, "rejected", item=2, feedback="no")).json()
+        assert (first["answer"], first["state"], first["undecided"]) == ("recorded", "open", [1])
+        late = await approve(site, approval, item=2)
+        assert (late.status_code, late.json()["error"]) == (409, "already-decided")
+        last = (await approve(site, approval)).json()
+        assert (last["answer"], last["state"], last["undecided"]) == ("decided", "decided", [])
+        status = (await call(site, "GET", f"/status/{approval.thread}")).json()
+        assert status["approval_status"] == "decided"
+        (shown,) = status["approvals"]
+        assert [(each["verdict"], each["approved_by"]) for each in shown["actions"]] == [
+            ("approve", ["alice@example.com"]),
+            ("reject", []),
+        ]
+        assert [each["item"] for each in shown["votes"]] == [2, None]
+
+
+async def test_one_item_of_several_is_not_edited(tmp_path: Path) -> None:
+    """Neither by its number nor without it; nothing is replaced."""
+    async with open_site(tmp_path / "gateway.sqlite3", FOREIGN) as site:
+        approval = await site.office.asked_at_once((*BOTH, "edit"), BOTH)
+        for item in ({"item": 1}, {}):
+            answer = await approve(site, approval, "modified", modified_parameters={"order": "A7"}, **item)
+            assert (answer.status_code, answer.json()["error"]) == (422, "not-offered")
+        assert await site.office.state(approval) is State.OPEN
 
 
 async def test_a_thread_names_its_open_approval(site: Site) -> None:

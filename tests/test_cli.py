@@ -16,7 +16,7 @@ from gateway import __version__
 from gateway.cli import Exit, app
 from gateway.core.approval import Approval, State
 from gateway.store import InboundRow, SqliteStore
-from office import open_office
+from office import BOTH, FOREIGN, open_office
 
 CONFIG = """
 [gateway]
@@ -155,6 +155,31 @@ def test_a_reviewer_decides_from_the_command_line(home: Path, approval: Approval
     assert state_of(home, approval) is State.REJECTED
     late = printed(home, "decide", approval.id, "approve", "--as", "bob@example.com", code=Exit.NOT_SO)
     assert late["answer"] == "already-decided"
+
+
+def test_one_item_of_several_is_decided_by_its_number(home: Path) -> None:
+    """`ID.2` is the second; the story says how each stands, and an item that is not there is refused."""
+
+    async def ask() -> str:
+        async with open_office(home / "data" / "gateway.sqlite3", FOREIGN) as office:
+            office.later(days=36_500)
+            return (await office.asked_at_once(BOTH, BOTH)).id
+
+    number = asyncio.run(ask())
+    decided = printed(home, "decide", f"#{number.lower()}.2", "reject", "--as", "bob@example.com")
+    assert (decided["answer"], decided["state"], decided["undecided"]) == ("recorded", "open", [1])
+    told = gateway(home, "show", number).stdout
+    assert "1. tool:refund: undecided, approved by 0\n  order: A1\n2. tool:refund: reject" in told
+    assert "bob@example.com said reject to item 2 by cli" in told
+    late = gateway(
+        home, "decide", f"{number}.2", "approve", "--as", "alice@example.com", code=Exit.NOT_SO
+    ).stdout
+    assert "already decided; still undecided: 1" in late
+    assert "such as" in gateway(home, "decide", f"{number}.b", "approve", "--as", "x", code=Exit.USAGE).stderr
+    nowhere = printed(home, "decide", f"{number}.3", "approve", "--as", "bob@example.com", code=Exit.REFUSED)
+    assert nowhere["answer"] == "no-such-item"
+    assert printed(home, "decide", number, "approve", "--as", "alice@example.com")["state"] == "decided"
+    assert "1. tool:refund: approve" in gateway(home, "show", number).stdout
 
 
 def test_only_a_reviewer_decides(home: Path, approval: Approval) -> None:

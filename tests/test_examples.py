@@ -175,6 +175,40 @@ async def test_two_calls_in_one_turn_are_decided_together(gateway: Gateway) -> N
     assert len(status["approvals"]) == 1
 
 
+async def test_two_calls_in_one_turn_are_decided_one_by_one(gateway: Gateway) -> None:
+    """Each line of a reply is for its call: the agent runs one and is told why not the other, at once."""
+    thread = await gateway.ask("refund A17 2500 and refund B8 100", graph="refunds")
+    letter = await gateway.letter("ask", ALICE)
+    assert '"2 REJECT too expensive"' in " ".join(letter.text.split())
+    await gateway.reply(letter, "2 APPROVE")
+    receipt = await gateway.letter("receipt", ALICE)
+    assert "Still undecided: 1" in " ".join(receipt.text.split())
+    assert (await gateway.status(thread))["approval_status"] == "pending"
+    status = await answered(gateway, letter, "1 REJECT never paid", thread)
+    assert status["approval_status"] == "decided"
+    assert "refunded 100 cents for order B8" in status["result"]
+    assert "rejected the tool call for `refund` with reason: never paid" in status["result"]
+    assert "refunded 2500" not in status["result"]
+    told = await gateway.letter("outcome", BOB)
+    assert "rejected by alice@example.com: never paid" in " ".join(told.text.split())
+    assert [kind for kind in gateway.kinds(thread) if kind in {"VoteCounted", "Settled", "Granted"}] == [
+        "VoteCounted",
+        "VoteCounted",
+        "Settled",
+    ]
+
+
+async def test_calls_of_a_batch_are_decided_on_the_page(gateway: Gateway) -> None:
+    """One of them is answered in words there, and the agent takes that for its result."""
+    thread = await gateway.ask("refund A17 2500 and refund B8 100", graph="refunds")
+    letter = await gateway.letter("ask", ALICE)
+    form = {"decision.1": "approve", "decision.2": "respond", "comment.2": "Paid by hand."}
+    assert (await gateway.choose(letter.link, **form)).status_code == 303
+    status = await gateway.ended(thread)
+    assert "refunded 2500 cents for order A17" in status["result"]
+    assert "Paid by hand." in status["result"]
+
+
 # --- Agent Inbox ------------------------------------------------------------------------------------------
 
 

@@ -53,6 +53,20 @@ def test_one_object_a_mail_one_a_line_in_their_order() -> None:
         assert line["token"].keys() == {"present", "valid", "approval"}
 
 
+def test_an_answer_to_several_actions_is_explained_item_by_item(tmp_path: Path) -> None:
+    """The letter tells how many there are; without it, numbers mean nothing."""
+    file = mail(tmp_path, "1 approve\n2 reject too expensive")
+    explained = told(file, "--request", LETTERS / "ask-several.eml")
+    assert (explained["verdict"], explained["reason"]) == ("each", "clear")
+    assert explained["items"] == [
+        {"item": 1, "said": "approve", "comment": None},
+        {"item": 2, "said": "reject", "comment": "too expensive"},
+    ]
+    text = explain(file, "--request", LETTERS / "ask-several.eml")
+    assert "item:      2 reject: too expensive" in text
+    assert told(file)["verdict"] == "unclear"
+
+
 def test_the_contract_by_example(tmp_path: Path) -> None:
     """Every key of the contract, for a mail that nothing is known of."""
     file = mail(tmp_path, "APPROVE\n\nLooks good.")

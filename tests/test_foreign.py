@@ -388,13 +388,16 @@ async def test_an_expired_question_without_a_refusal_parks_the_thread(office: Of
     assert await thread_state(office, thread) is ThreadState.PARKED
 
 
-async def test_what_no_single_word_can_answer_parks_the_thread(office: Office) -> None:
-    """One call of the batch can only be approved and the other only answered."""
+async def test_what_no_single_word_can_answer_is_answered_item_by_item(office: Office) -> None:
+    """One call of the batch can only be approved and the other only answered: each takes its own."""
     value = batch(("pay", {}), ("ask", {}), allowed=("approve",))
     value["review_configs"][1]["allowed_decisions"] = ["respond"]
-    thread, approvals = await stopped(office, value)
-    assert not approvals
-    assert await thread_state(office, thread) is ThreadState.PARKED
+    thread, (asked,) = await stopped(office, value)
+    assert [{Verdict.APPROVE, Verdict.RESPOND} & set(asked.offers_for(n)) for n in (1, 2)] == [
+        {Verdict.APPROVE},
+        {Verdict.RESPOND},
+    ]
+    assert await thread_state(office, thread) is ThreadState.WAITING
 
 
 async def test_each_question_of_a_thread_is_an_approval_of_its_own(office: Office) -> None:

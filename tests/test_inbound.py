@@ -30,7 +30,7 @@ from gateway.inbound import (
 )
 from gateway.reading.reader import Reader, ReaderUnavailableError
 from gateway.store import InboundRow, StoreUnavailableError
-from office import OPERATOR, Office, open_office
+from office import BOTH, FOREIGN, OPERATOR, Office, open_office
 
 TRUST = Trust(server="mx.example.com")
 
@@ -104,6 +104,46 @@ async def reader() -> AsyncIterator[Reader]:
 async def box(tmp_path: Path, reader: Reader) -> AsyncIterator[Box]:
     async with open_office(tmp_path / "gateway.sqlite3") as office:
         yield Box(office, reader)
+
+
+async def test_a_reply_decides_item_by_item(tmp_path: Path, reader: Reader) -> None:
+    """The lines of one mail are votes of their own with one evidence, counted together; a second mail is for
+    what is left, and one that comes too late for its item is told so."""
+    async with open_office(tmp_path / "gateway.sqlite3", FOREIGN) as office:
+        box = Box(office, reader)
+        approval = await office.asked_at_once(BOTH, BOTH, BOTH)
+        text = "1 approve\r\n2 reject too expensive"
+        assert await box.receives(await box.reply(approval, text)) is Filing.PROCESSED
+        standing = await office.approval(approval)
+        assert [(each.verdict, each.reason) for each in standing.standings] == [
+            (Verdict.APPROVE, ""),
+            (Verdict.REJECT, "too expensive"),
+            (None, ""),
+        ]
+        assert {vote.evidence for vote in standing.votes} == {"<1@phone.example.com>"}
+        await box.receives(await box.reply(approval, "2 approve"))
+        (late,) = await office.letters(Letter.ALREADY_DECIDED)
+        assert (late.to, (await office.approval(approval)).undecided) == (ALICE.email, (3,))
+        await box.receives(await box.reply(approval, "3 approve"))
+        assert await office.state(approval) is State.DECIDED
+        assert len(await office.letters(Letter.RECEIPT)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("1 approve\r\n9 reject", "unknown-item"), ("MODIFY\r\n\r\norder: A7", "item-edit")],
+)
+async def test_a_reply_that_names_no_such_item_decides_nothing(
+    tmp_path: Path, reader: Reader, text: str, reason: str
+) -> None:
+    """It is asked back, and none of its other lines counts."""
+    async with open_office(tmp_path / "gateway.sqlite3", FOREIGN) as office:
+        box = Box(office, reader)
+        approval = await office.asked_at_once((*BOTH, "edit"), BOTH)
+        await box.receives(await box.reply(approval, text))
+        (letter,) = await office.letters(Letter.UNCLEAR)
+        assert letter.details["reason"] == reason
+        assert (await office.approval(approval)).votes == ()
 
 
 async def test_a_reviewers_reply_decides_and_is_filed_as_processed(box: Box) -> None:

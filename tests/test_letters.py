@@ -15,6 +15,7 @@ from gateway.core import reply
 from gateway.core.action import Action, Change, EditRefusedError, edit
 from gateway.core.approval import Answer, State, Verdict
 from gateway.core.effects import Letter
+from gateway.core.payload import ORDINARY, Option, Terms
 from gateway.core.policy import Risk, Rule
 from gateway.core.visible import hidden
 from gateway.letters import Letterhead, Letters, Recipient, Row, edited, octets, packaged_templates
@@ -33,6 +34,7 @@ from letters.samples import (
     item,
     posting,
     rows,
+    several,
     voted,
 )
 
@@ -317,7 +319,8 @@ def test_prefilled_answers_decide_as_their_buttons_say(name: str) -> None:
     """Each button opens a mail to the handle's address, with the number and the bare word on line one."""
     message = received(SAMPLES[name].write())
     mails = [opened(link) for link in Html(html_of(message)).links if link.startswith("mailto:")]
-    assert [mail.lines[0] for mail in mails] == ["APPROVE", "REJECT", "MODIFY"]
+    offered = ["APPROVE", "REJECT"] if name == "ask-several" else ["APPROVE", "REJECT", "MODIFY"]
+    assert [mail.lines[0] for mail in mails] == offered
     assert {mail.to for mail in mails} == {f"approvals+{REPLY}@example.com"}
     assert {mail.subject for mail in mails} == {f"Re: {message['Subject'].removeprefix('Re: ')}"}
 
@@ -388,13 +391,29 @@ def test_only_what_can_be_edited_is_offered() -> None:
 
 def test_several_actions_are_decided_together() -> None:
     """A request for several actions names them all and offers no edit, which could not say which it means."""
-    message = replace(
-        SAMPLES["ask"], approval=approval(items=(item(), item(summary="Write report.txt")))
-    ).write()
+    items = (item(), item(summary="Write report.txt"))
+    asked = approval(items=items, terms=Terms(allows=(ORDINARY, ORDINARY)))
+    message = replace(SAMPLES["ask"], approval=asked).write()
     assert "2 actions: Send “Q1 report” to team@example.com and 1 other; Write report.txt" in " ".join(
         text_of(message).split()
     )
     assert "MODIFY" not in text_of(message)
+
+
+def test_items_that_differ_in_what_they_take_are_named() -> None:
+    """A word that decides only some of them is not left to be found out."""
+    terms = Terms(allows=((Option.APPROVE,), (Option.REJECT,)))
+    message = replace(SAMPLES["ask-several"], approval=several(terms=terms)).write()
+    assert "Please note: 1 takes no REJECT, 2 takes no APPROVE." in " ".join(text_of(message).split())
+    assert "write REJECT" not in text_of(message)
+
+
+def test_a_batch_says_how_to_answer_by_number_and_one_question_does_not() -> None:
+    """Numbers are offered only where they are read."""
+    wanted = 'such as "1 APPROVE" or "2 REJECT too expensive"'
+    assert wanted in " ".join(text_of(SAMPLES["ask-several"].write()).split())
+    assert wanted in html_of(SAMPLES["ask-several"].write()).replace("&#34;", '"')
+    assert wanted not in " ".join(text_of(SAMPLES["ask"].write()).split())
 
 
 def test_the_link_is_one_and_neutral() -> None:

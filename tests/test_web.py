@@ -5,6 +5,7 @@ import contextlib
 import re
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gateway import web
 from gateway.core.approval import Channel, State, Verdict
 from gateway.core.execution import Receipt, ReceiptStatus
 from gateway.web.forms import Nonces
-from office import PROPOSED
+from office import BOTH, FOREIGN, PROPOSED
 from website import NONCE_KEY, VOTER, Site, defaults, elements, open_site
 
 DAMAGE = '{"secret": "inside"}'
@@ -27,6 +28,13 @@ SENT = Receipt(ReceiptStatus.DONE, "Email sent to team@example.com", {})
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with open_site(tmp_path / "gateway.sqlite3") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def several(tmp_path: Path) -> AsyncIterator[Site]:
+    """A site for the questions of somebody else's graph."""
+    async with open_site(tmp_path / "gateway.sqlite3", FOREIGN) as opened:
         yield opened
 
 
@@ -367,6 +375,97 @@ async def test_choosing_and_confirming_decides(site: Site, decision: str, state:
     page = await site.client.get(path)
     assert f"{state.value.capitalize()} by you" in said(page)
     assert (await site.office.state(approval), await site.office.fingerprint()) == (state, before)
+
+
+async def test_each_of_several_items_is_chosen_apart(several: Site) -> None:
+    """T97: one group for each with nothing chosen before; choices and reasons are recorded together."""
+    approval = await several.office.asked_at_once(BOTH, (*BOTH, "respond"))
+    path = await several.link(approval)
+    page = await several.client.get(path)
+    radios = [found for tag, found in elements(page.text) if found.get("type") == "radio"]
+    assert [(each["name"], each["value"]) for each in radios] == [
+        ("decision.1", "approve"),
+        ("decision.1", "reject"),
+        ("decision.2", "approve"),
+        ("decision.2", "reject"),
+        ("decision.2", "respond"),
+    ]
+    assert not [each for each in radios if "checked" in each]
+    assert "cannot be changed" in said(page)
+    fields = {"decision.1": "reject", "comment.1": "too expensive", "decision.2": "approve"}
+    answer = await several.choose(path, **fields)
+    assert (answer.status_code, answer.headers["Location"]) == (303, path)
+    decided = await several.office.approval(approval)
+    assert [(each.verdict, each.reason) for each in decided.standings] == [
+        (Verdict.REJECT, "too expensive"),
+        (Verdict.APPROVE, ""),
+    ]
+    before = await several.office.fingerprint()
+    told = said(await several.client.get(path))
+    assert "refund(order=A1): rejected by Alice: too expensive" in told
+    assert "refund(order=A2): approved by Alice" in told
+    assert "The actions were not all decided alike" in told
+    assert await several.office.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, "Action 1 has no answer yet"),
+        ({"decision.1": "approve"}, "Action 2 has no answer yet"),
+        ({"decision": "approve"}, "Action 1 has no answer yet"),
+        ({"decision.1": "approve", "decision.2": "perhaps"}, "Action 2 has no answer yet"),
+        ({"decision.1": "approve", "decision.2": "respond"}, "Action 2: Write the answer"),
+        ({"decision.1": "approve", "decision.2": "reject", "comment.2": "x" * 4001}, "Action 2: The comment"),
+    ],
+)
+async def test_an_item_without_a_good_choice_keeps_the_others_from_counting(
+    several: Site, fields: dict[str, str], problem: str
+) -> None:
+    """T03: the form comes back with what was chosen and what is missing; nothing is recorded."""
+    approval = await several.office.asked_at_once(BOTH, (*BOTH, "respond"))
+    path = await several.link(approval)
+    form = await several.form(path)
+    before = await several.office.fingerprint()
+    page = await several.post(path, form | fields)
+    assert page.status_code == 422
+    assert problem in said(page)
+    assert await several.office.fingerprint() == before
+    kept = defaults(page.text)
+    assert kept.get("decision.1") == fields.get("decision.1")
+
+
+async def test_the_form_asks_for_what_is_still_undecided(several: Site) -> None:
+    """What others decided is shown and has no choice; a form from before is counted for the rest."""
+    approval = await several.office.asked_at_once(BOTH, BOTH)
+    path = await several.link(approval)
+    old = await several.form(path)
+    await several.office.votes(approval, Verdict.REJECT, by=BOB.email, item=1, comment="no budget")
+    page = await several.client.get(path)
+    assert "It is rejected by Bob: no budget." in said(page)
+    assert {found.get("name") for _, found in elements(page.text) if found.get("type") == "radio"} == {
+        "decision.2"
+    }
+    stale = {"decision.1": "approve", "decision.2": "approve"}
+    assert (await several.post(path, old | stale)).status_code == 303
+    decided = await several.office.approval(approval)
+    assert [each.verdict for each in decided.standings] == [Verdict.REJECT, Verdict.APPROVE]
+
+
+async def test_who_has_approved_an_item_may_leave_it_or_refuse_it(tmp_path: Path) -> None:
+    """T66: under a quorum nobody is asked twice to approve; who wants to take it back still can."""
+    people = replace(FOREIGN, rules=policy(high=rule(quorum=2)).rules)
+    async with open_site(tmp_path / "gateway.sqlite3", people) as site:
+        approval = await site.office.asked_at_once(BOTH, BOTH)
+        path = await site.link(approval)
+        await site.choose(path, **{"decision.1": "approve", "decision.2": "approve"})
+        page = await site.client.get(path)
+        assert "You approved this; it is still undecided, approved so far by Alice." in said(page)
+        assert 'value="approve"' not in page.text
+        assert (await site.choose(path)).status_code == 422
+        assert (await site.choose(path, **{"decision.1": "reject"})).status_code == 303
+        standing = await site.office.approval(approval)
+        assert [each.verdict for each in standing.standings] == [Verdict.REJECT, None]
 
 
 async def test_of_many_at_once_one_decides(site: Site) -> None:

@@ -14,6 +14,7 @@ from gateway.cli.common import (
     approval_number,
     assignment,
     fail,
+    item_number,
     json_object,
     known_graph,
     load_config,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _SAID = {
-    "recorded": "recorded; others still have to approve",
+    "recorded": "recorded; it waits for others, or for the rest of it",
     "modified": "changed; the changed action is asked again",
     "already-decided": "already decided",
     "already-voted": "this person has approved it before",
@@ -40,6 +41,8 @@ _SAID = {
     "not-offered": "the agent's question does not take that decision",
     "unclear": "an answer in words needs --comment",
     "answered": "the agent is given the comment as its answer",
+    "decided": "all of it is decided, not alike; the agent is told what for each item",
+    "no-such-item": "it has no item of this number",
 }
 
 
@@ -108,7 +111,12 @@ def show(approval: ApprovalId, config: ConfigFile = DEFAULT_CONFIG, *, as_json: 
 
 @app.command()
 def decide(
-    approval: ApprovalId,
+    approval: Annotated[
+        str,
+        typer.Argument(
+            help="Number of the approval, as in the mail's subject; with .2 behind it, of its second item."
+        ),
+    ],
     verdict: Annotated[str, typer.Argument(help="approve, reject, modify or respond.")],
     config: ConfigFile = DEFAULT_CONFIG,
     *,
@@ -117,12 +125,16 @@ def decide(
     comment: Annotated[str, typer.Option(help="Why.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Decide an approval on behalf of a reviewer."""
+    """Decide an approval, or one item of it, on behalf of a reviewer.
+
+    Without an item it is all that are still undecided. One of several items cannot be modified.
+    """
     from gateway.core.approval import Verdict
 
     if verdict not in set(Verdict):
         fail(f"{verdict!r} is no decision; one of: {', '.join(Verdict)}", Exit.USAGE)
     edits = dict(assignment(each) for each in set_ or ())
+    number, item = item_number(approval)
     loaded = load_config(config)
 
     async def vote(service: "Service") -> "Reply":
@@ -132,7 +144,7 @@ def decide(
 
         person = policy(loaded).person(as_)
         ballot = Ballot(
-            approval=approval_number(approval),
+            approval=number,
             by=person.email if person else as_,
             verdict=Verdict(verdict),
             channel=Channel.CLI,
@@ -141,6 +153,7 @@ def decide(
             evidence=f"user {getpass.getuser()}",
             edits=edits,
             diff_seen=True,
+            item=item,
         )
         return await service.vote(ballot)
 
@@ -192,9 +205,12 @@ def _report(reply: "Reply", *, as_json: bool) -> None:
         "approval": approval.id,
         "answer": reply.answer,
         "state": approval.state,
+        "undecided": approval.undecided,
         "problems": reply.problems,
     }
     said = "; ".join((f"{approval.id}: {_SAID.get(reply.answer, reply.answer)}", *reply.problems))
+    if approval.undecided and len(approval.items) > 1:
+        said += f"; still undecided: {', '.join(map(str, approval.undecided))}"
     if approval.replaced_by:
         said += f"; it is now {approval.replaced_by}"
     show_result(row, said, as_json=as_json)
@@ -203,6 +219,7 @@ def _report(reply: "Reply", *, as_json: bool) -> None:
         Answer.CHANNEL_REFUSED,
         Answer.EDIT_REFUSED,
         Answer.NOT_OFFERED,
+        Answer.NO_SUCH_ITEM,
         Answer.UNCLEAR,
     }:
         raise typer.Exit(Exit.REFUSED)

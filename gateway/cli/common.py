@@ -112,6 +112,14 @@ def approval_number(approval: str) -> str:
     return approval.strip("[]# ").upper()
 
 
+def item_number(approval: str) -> tuple[str, int | None]:
+    """Read an approval's number with or without an item of it, `7Q2M4KXP.2`, or end."""
+    number, dot, item = approval.strip("[]# ").partition(".")
+    if dot and not (item.isascii() and item.isdecimal()):
+        fail(f"{approval!r}: write the item as its number, such as {approval_number(number)}.2", Exit.USAGE)
+    return approval_number(number), int(item) if dot else None
+
+
 def json_object(text: str, option: str) -> dict[str, Any]:
     """Read a JSON object from an option, or end."""
     try:

@@ -4,7 +4,7 @@ An *event* is what reached us, a *fact* is what we now hold true; effects have a
 `decide` is the only place where an event gets a meaning; `evolve` is the only way an approval changes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +28,9 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
     ANSWERED = "answered"
     """A person answered in words of their own, in place of the action."""
+    DECIDED = "decided"
+    """Of several items not all were decided alike. It grants nothing here: only a graph that does by itself
+    what it asks about has several."""
 
 
 class Verdict(StrEnum):
@@ -87,6 +90,8 @@ class Answer(StrEnum):
     NOT_OFFERED = "not-offered"
     ANSWERED = "answered"
     UNCLEAR = "unclear"
+    DECIDED = "decided"
+    NO_SUCH_ITEM = "no-such-item"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +119,26 @@ class Vote:
     evidence: str = ""
     """Where to look for who it was: the reply's Message-ID, the link's jti, the user of the command."""
     identity: Identity = Identity.UNKNOWN
+    item: int | None = None
+    """The one item that it is about, counted from 1; None is all that are still undecided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one item stands: the votes that count for it, and what they decided; None is still undecided."""
+
+    votes: tuple[Vote, ...] = ()
+    verdict: Verdict | None = None
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """The different persons who have approved it so far."""
+        return tuple(dict.fromkeys(vote.by for vote in self.votes if vote.verdict is Verdict.APPROVE))
+
+    @property
+    def reason(self) -> str:
+        """What the last of these voters said about it."""
+        return self.votes[-1].comment if self.votes else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,18 +172,68 @@ class Approval:
     asked: str = ""
 
     @property
+    def standings(self) -> tuple[Standing, ...]:
+        """How each item stands by the votes so far; a quorum is one of persons, for each item apart."""
+        standings = [Standing()] * len(self.items)
+        for vote in self.votes:
+            for n in self.covered(vote):
+                if standings[n].verdict is None:
+                    standings[n] = self._counting(standings[n], vote)
+        return tuple(standings)
+
+    @property
+    def undecided(self) -> tuple[int, ...]:
+        """The items that wait for a decision, counted from 1; none once the question is closed."""
+        if self.state is not State.OPEN:
+            return ()
+        return tuple(n for n, each in enumerate(self.standings, start=1) if each.verdict is None)
+
+    @property
     def offers(self) -> frozenset[Verdict]:
-        """What people may say. A word stands for all items, and an edit or an answer for a single one."""
-        common = frozenset(Option).intersection(*self.terms.allows)
-        single = len(self.items) == 1
-        approvable = (self.approving(n) in allowed for n, allowed in enumerate(self.terms.allows))
+        """What a word without a number may say; an edit or an answer in words is about a single item.
+
+        Approving approves the undecided items that take it, rejecting is offered where all of them do.
+        """
+        each = [self.offers_for(n) for n in self.undecided or range(1, len(self.items) + 1)]
+        if len(self.items) == 1:
+            return each[0]
         possible = {
-            Verdict.APPROVE: all(approvable),
-            Verdict.REJECT: Option.REJECT in common,
-            Verdict.MODIFY: single and Option.EDIT in common and bool(self.items[0].editable),
-            Verdict.RESPOND: single and Option.RESPOND in common,
+            Verdict.APPROVE: any(Verdict.APPROVE in offered for offered in each),
+            Verdict.REJECT: all(Verdict.REJECT in offered for offered in each),
         }
         return frozenset(verdict for verdict, is_possible in possible.items() if is_possible)
+
+    def offers_for(self, item: int) -> frozenset[Verdict]:
+        """What people may say about one item, counted from 1. One of several cannot be edited."""
+        allowed = self.terms.allows[item - 1]
+        possible = {
+            Verdict.APPROVE: self.approving(item - 1) in allowed,
+            Verdict.REJECT: Option.REJECT in allowed,
+            Verdict.MODIFY: len(self.items) == 1 and Option.EDIT in allowed and bool(self.items[0].editable),
+            Verdict.RESPOND: Option.RESPOND in allowed,
+        }
+        return frozenset(verdict for verdict, is_possible in possible.items() if is_possible)
+
+    def covered(self, vote: Vote) -> tuple[int, ...]:
+        """Name the items, counted from 0, that a vote is about, decided or not.
+
+        A rejection of all is one of every item: who says no to all of it leaves nothing for others to do.
+        """
+        if vote.item is not None:
+            return (vote.item - 1,) if 0 < vote.item <= len(self.items) else ()
+        everything = tuple(range(len(self.items)))
+        if vote.verdict is Verdict.REJECT or len(everything) == 1:
+            return everything
+        if vote.verdict is not Verdict.APPROVE:
+            return ()
+        return tuple(n for n in everything if Verdict.APPROVE in self.offers_for(n + 1))
+
+    def _counting(self, before: Standing, vote: Vote) -> Standing:
+        counted = Standing((*before.votes, vote))
+        if vote.verdict is Verdict.APPROVE:
+            enough = vote.channel is Channel.POLICY or len(counted.approvers) >= self.rule.quorum
+            return replace(counted, verdict=Verdict.APPROVE) if enough else counted
+        return counted if vote.verdict is Verdict.MODIFY else replace(counted, verdict=vote.verdict)
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -203,6 +278,16 @@ class Voted:
     """Whether the voter saw the exact diff before confirming (page) or typed the exact values (CLI, API)."""
 
 
+@dataclass(frozen=True, slots=True)
+class VotedByItem:
+    """A person answered several items in one go, each with a vote of its own.
+
+    They count together, and those about what is decided already are passed over.
+    """
+
+    votes: tuple[Vote, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remarked:
     """A person said something and decided nothing."""
@@ -227,7 +312,7 @@ class Recalled:
     reason: str = ""
 
 
-Event = Asked | Voted | Remarked | ClockStruck | Recalled
+Event = Asked | Voted | VotedByItem | Remarked | ClockStruck | Recalled
 
 
 # --- facts: what we now hold true ------------------------------------------------------------------------
@@ -262,7 +347,7 @@ class Commented:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The quorum approved exactly this digest."""
+    """The quorum approved exactly this digest, every item of it."""
 
     id: str
     digest: str
@@ -271,7 +356,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A reviewer answered the agent in words, in place of the action."""
+    """A reviewer answered the agent in words, in place of each action."""
 
     id: str
     at: datetime
@@ -279,7 +364,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A reviewer rejected."""
+    """Every item was rejected; one reviewer is enough."""
+
+    id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Every item is decided, and not all alike."""
 
     id: str
     at: datetime
@@ -287,7 +380,7 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Lapsed:
-    """Nobody decided in time; that is never an approval."""
+    """Not everything was decided in time; that is never an approval, of no item."""
 
     id: str
     at: datetime
@@ -312,7 +405,9 @@ class Superseded:
     at: datetime
 
 
-Fact = Opened | VoteCounted | Commented | Granted | Answered | Denied | Lapsed | Withdrawn | Superseded
+Fact = (
+    Opened | VoteCounted | Commented | Granted | Answered | Denied | Settled | Lapsed | Withdrawn | Superseded
+)
 
 # What is not in this table is forbidden. An empty row is a final state.
 TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
@@ -322,6 +417,7 @@ TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
         Granted: State.APPROVED,
         Answered: State.ANSWERED,
         Denied: State.REJECTED,
+        Settled: State.DECIDED,
         Lapsed: State.EXPIRED,
         Withdrawn: State.CANCELLED,
         Superseded: State.SUPERSEDED,
@@ -332,6 +428,7 @@ TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
     State.CANCELLED: {},
     State.SUPERSEDED: {},
     State.ANSWERED: {},
+    State.DECIDED: {},
 }
 
 
@@ -363,8 +460,12 @@ def decide(approval: Approval, event: Event, now: datetime) -> Outcome:
     match event:
         case Voted(vote=Vote(by=by)) | Remarked(by=by) if by not in approval.reviewers:
             return Outcome(Answer.NOT_A_REVIEWER)
+        case VotedByItem(votes=votes) if any(vote.by not in approval.reviewers for vote in votes):
+            return Outcome(Answer.NOT_A_REVIEWER)
         case Voted():
             return _voted(approval, event, now)
+        case VotedByItem(votes=votes):
+            return _counted(approval, votes, now)
         case Remarked():
             return _commented(approval, event, now)
         case Recalled(by=by, reason=reason):
@@ -393,7 +494,14 @@ def evolve(approval: Approval, fact: Fact) -> Approval:
             return replace(approval, state=state)
         case Superseded(successor=successor, at=at):
             return replace(approval, state=state, decided_at=at, replaced_by=successor)
-        case Granted(at=at) | Answered(at=at) | Denied(at=at) | Lapsed(at=at) | Withdrawn(at=at):
+        case (
+            Granted(at=at)
+            | Answered(at=at)
+            | Denied(at=at)
+            | Settled(at=at)
+            | Lapsed(at=at)
+            | Withdrawn(at=at)
+        ):
             return replace(approval, state=state, decided_at=at)
 
 
@@ -432,46 +540,77 @@ def _opened(approval: Approval, now: datetime) -> Outcome:
 
 def _voted(approval: Approval, event: Voted, now: datetime) -> Outcome:
     vote = event.vote
-    if vote.channel not in approval.rule.channels:
-        return Outcome(Answer.CHANNEL_REFUSED)
-    # A reviewer can always say no, also where the payload has no word for it.
-    if vote.verdict is Verdict.REJECT:
-        return _denied(approval, vote, now)
-    if vote.verdict not in approval.offers:
-        return Outcome(Answer.NOT_OFFERED)
-    if vote.verdict is Verdict.RESPOND:
-        return _answered(approval, vote, now)
-    if vote.verdict is Verdict.APPROVE:
-        return _approved(approval, vote, now)
+    if vote.verdict is not Verdict.MODIFY:
+        return _counted(approval, (vote,), now)
+    if refused := _refusal(approval, vote):
+        return Outcome(refused)
     if event.edited is None:
         return Outcome(Answer.EDIT_REFUSED)
     counts = event.diff_seen and approval.rule.edit_approves
     return _modified(approval, vote, event.edited, now, counts=counts)
 
 
-def _approved(approval: Approval, vote: Vote, now: datetime) -> Outcome:
-    if any(earlier.by == vote.by for earlier in approval.votes):
-        return Outcome(Answer.ALREADY_VOTED)
-    counted = VoteCounted(approval.id, vote)
-    persons = {earlier.by for earlier in approval.votes} | {vote.by}
-    if len(persons) < approval.rule.quorum:
-        return Outcome(Answer.RECORDED, (counted,), _receipt(approval, vote, Answer.RECORDED))
-    facts = (counted, Granted(approval.id, approval.digest, now))
-    return _ended(Answer.APPROVED, approval, facts, _receipt(approval, vote, Answer.APPROVED))
+def _counted(approval: Approval, votes: Iterable[Vote], now: datetime) -> Outcome:
+    """Count the votes of one person, and end the question once every item is decided."""
+    counted: list[Vote] = []
+    late = Answer.UNCLEAR
+    standing = approval
+    for vote in votes:
+        refused = _refusal(standing, vote)
+        if refused in {Answer.ALREADY_DECIDED, Answer.ALREADY_VOTED}:
+            late = refused
+        elif refused:
+            return Outcome(refused)
+        else:
+            counted.append(vote)
+            standing = evolve(standing, VoteCounted(approval.id, vote))
+    if not counted:
+        return Outcome(late)
+    if standing.undecided:
+        facts = tuple(VoteCounted(approval.id, vote) for vote in counted)
+        return Outcome(Answer.RECORDED, facts, _receipt(approval, counted, Answer.RECORDED))
+    return _settled(approval, standing, counted, now)
 
 
-def _answered(approval: Approval, vote: Vote, now: datetime) -> Outcome:
-    if not vote.comment.strip():
-        return Outcome(Answer.UNCLEAR)
-    facts = (VoteCounted(approval.id, vote), Answered(approval.id, now))
-    told = _tell(approval, Letter.OUTCOME, {"result": "answered", "by": vote.by, "answer": vote.comment})
-    return _ended(Answer.ANSWERED, approval, facts, told)
+def _refusal(approval: Approval, vote: Vote) -> Answer | None:
+    """Say why a vote does not count as things stand; None where it does."""
+    if vote.channel not in approval.rule.channels:
+        return Answer.CHANNEL_REFUSED
+    if vote.item is not None and not 0 < vote.item <= len(approval.items):
+        return Answer.NO_SUCH_ITEM
+    covered = approval.covered(vote)
+    standings = approval.standings
+    waiting = [standings[n] for n in covered if standings[n].verdict is None]
+    if covered and not waiting:
+        return Answer.ALREADY_DECIDED
+    # A reviewer can always say no, also where the payload has no word for it.
+    offered = [vote.verdict in approval.offers_for(n + 1) for n in covered]
+    if vote.verdict is not Verdict.REJECT and not any(offered):
+        return Answer.NOT_OFFERED
+    if vote.verdict is Verdict.RESPOND and not vote.comment.strip():
+        return Answer.UNCLEAR
+    if vote.verdict is Verdict.APPROVE and all(vote.by in each.approvers for each in waiting):
+        return Answer.ALREADY_VOTED
+    return None
 
 
-def _denied(approval: Approval, vote: Vote, now: datetime) -> Outcome:
-    facts = (VoteCounted(approval.id, vote), Denied(approval.id, now))
-    told = _tell(approval, Letter.OUTCOME, {"result": "rejected"})
-    return _ended(Answer.REJECTED, approval, facts, (*_receipt(approval, vote, Answer.REJECTED), *told))
+def _settled(approval: Approval, standing: Approval, votes: Sequence[Vote], now: datetime) -> Outcome:
+    """End a question whose items are all decided by these votes: all alike, or each its own way."""
+    counted = tuple(VoteCounted(approval.id, vote) for vote in votes)
+    verdicts = {each.verdict for each in standing.standings}
+    if verdicts == {Verdict.APPROVE}:
+        granted = Granted(approval.id, approval.digest, now)
+        receipt = _receipt(approval, votes, Answer.APPROVED)
+        return _ended(Answer.APPROVED, approval, (*counted, granted), receipt)
+    if verdicts == {Verdict.RESPOND}:
+        said = {"result": "answered", "by": votes[-1].by, "answer": votes[-1].comment}
+        told = _tell(approval, Letter.OUTCOME, said)
+        return _ended(Answer.ANSWERED, approval, (*counted, Answered(approval.id, now)), told)
+    alike = verdicts == {Verdict.REJECT}
+    answer = Answer.REJECTED if alike else Answer.DECIDED
+    end = Denied(approval.id, now) if alike else Settled(approval.id, now)
+    told = _tell(approval, Letter.OUTCOME, {"result": str(answer)})
+    return _ended(answer, approval, (*counted, end), (*_receipt(approval, votes, answer), *told))
 
 
 def _modified(approval: Approval, vote: Vote, edited: Approval, now: datetime, *, counts: bool) -> Outcome:
@@ -482,9 +621,9 @@ def _modified(approval: Approval, vote: Vote, edited: Approval, now: datetime, *
     )
     # The edit may have raised the risk: whether it counts is for the rule that now applies, not the old one.
     if not counts or not _may_approve_own_edit(edited, vote):
-        receipt = _receipt(approval, vote, Answer.MODIFIED)
+        receipt = _receipt(approval, (vote,), Answer.MODIFIED)
         return Outcome(Answer.MODIFIED, facts, (*receipt, *_ask(edited)))
-    seconded = _approved(edited, replace(vote, verdict=Verdict.APPROVE), now)
+    seconded = _counted(edited, (replace(vote, verdict=Verdict.APPROVE, item=None),), now)
     effects = list(seconded.effects)
     if seconded.answer is Answer.RECORDED:
         effects += _ask(edited, besides=vote.by)
@@ -528,10 +667,15 @@ def _commented(approval: Approval, remark: Remarked, now: datetime) -> Outcome:
 
 
 def _lapsed(approval: Approval, now: datetime) -> Outcome:
+    """End a question whose time is over: refused whole, whatever was decided about single items.
+
+    A payload that has no refusal for one of its items cannot be told; its thread is parked.
+    """
     return _ended(Answer.EXPIRED, approval, (Lapsed(approval.id, now),), _tell(approval, Letter.EXPIRED))
 
 
 def _withdrawn(approval: Approval, by: str, reason: str, now: datetime) -> Outcome:
+    """Take a question back: refused whole like one whose time is over."""
     facts = (Withdrawn(approval.id, by, reason, now),)
     told = _tell(approval, Letter.WITHDRAWN, {"by": by, "reason": reason})
     return _ended(Answer.CANCELLED, approval, facts, told, feedback=reason or f"cancelled by {by}")
@@ -556,27 +700,40 @@ def _ended(
 def _go_on(approval: Approval, feedback: str | None) -> Effect:
     if approval.dialect == payload.ACT and approval.state is State.APPROVED:
         return Perform(approval.id, approval.digest)
-    reason = approval.reason if feedback is None else feedback
     is_foreign = payload.is_foreign(approval.dialect)
     decisions = [
         Decision(
-            option=_option(approval, n),
+            option=_option(approval, n, standing),
             parameters=item.action.parameters if is_foreign else _edited(item),
-            message=reason,
+            message=_message(approval, standing) if feedback is None else feedback,
             approval=approval.id,
             digest=approval.digest,
             again=approval.state is State.REJECTED and bool(approval.reason),
         )
-        for n, item in enumerate(approval.items)
+        for n, (item, standing) in enumerate(zip(approval.items, approval.standings, strict=True))
     ]
     value = payload.answer(approval.dialect, approval.terms, decisions)
     return ResumeGraph(approval.graph, approval.thread, approval.interrupt, value, approval.asked)
 
 
-def _option(approval: Approval, n: int) -> Option:
-    """Say what was decided about the n-th item."""
-    ends = {State.APPROVED: approval.approving(n), State.ANSWERED: Option.RESPOND}
-    return ends.get(approval.state, Option.REJECT)
+def _option(approval: Approval, n: int, standing: Standing) -> Option:
+    """Say what was decided about the n-th item; what a question ended without deciding is refused."""
+    match approval.state:
+        case State.APPROVED:
+            return approval.approving(n)
+        case State.ANSWERED:
+            return Option.RESPOND
+        case State.DECIDED if standing.verdict is Verdict.APPROVE:
+            return approval.approving(n)
+        case State.DECIDED if standing.verdict is Verdict.RESPOND:
+            return Option.RESPOND
+        case _:
+            return Option.REJECT
+
+
+def _message(approval: Approval, standing: Standing) -> str:
+    """Say why an item was decided so: in the words of who decided it, where it was not the clock."""
+    return approval.reason if approval.state is State.EXPIRED else standing.reason
 
 
 def _edited(item: Item) -> Mapping[str, Any]:
@@ -590,8 +747,9 @@ def _ask(approval: Approval, besides: str | None = None) -> tuple[SendLetter, ..
     return tuple(SendLetter(Letter.ASK, person, approval.id) for person in asked)
 
 
-def _receipt(approval: Approval, vote: Vote, answer: Answer) -> tuple[SendLetter, ...]:
-    return (SendLetter(Letter.RECEIPT, vote.by, approval.id, {"answer": answer}, occasion=vote.verdict),)
+def _receipt(approval: Approval, votes: Sequence[Vote], answer: Answer) -> tuple[SendLetter, ...]:
+    occasion = "+".join(f"{vote.item}-{vote.verdict}" if vote.item else vote.verdict for vote in votes)
+    return (SendLetter(Letter.RECEIPT, votes[0].by, approval.id, {"answer": answer}, occasion=occasion),)
 
 
 def _tell(

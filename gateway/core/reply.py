@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from gateway.core import automatic, edits, fresh, grammar, markup, signature, tokens
+from gateway.core import automatic, ballots, edits, fresh, grammar, markup, signature, tokens
 from gateway.core.action import Field
 from gateway.core.fresh import Fresh
 from gateway.core.mail import Mail, MailError, TooLargeError, headers, parse
@@ -23,6 +23,8 @@ class Said(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     MODIFY = "modify"
+    EACH = "each"
+    """Some of several items, each with its own word; see `Reading.items`."""
     RESPOND = "respond"
     """A comment or a question that decides nothing."""
     UNCLEAR = "unclear"
@@ -54,6 +56,10 @@ class Reason(StrEnum):
     REPEATED_FIELD = "repeated-field"
     BAD_VALUE = "bad-value"
     EDITED_COPY = "edited-copy"
+    MIXED_ITEMS = "mixed-items"
+    UNKNOWN_ITEM = "unknown-item"
+    REPEATED_ITEM = "repeated-item"
+    ITEM_EDIT = "item-edit"
     AUTOMATIC = "automatic"
     BOUNCE = "bounce"
     REACTION = "reaction"
@@ -74,6 +80,8 @@ class Context:
     """The operator's own words for the verbs."""
     letters: tuple[str, ...] = ()
     """The texts of the letters that may be answered and quoted; none where they are not known."""
+    items: int = 1
+    """How many items are decided; a line with an item's number counts only where it is more than one."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -82,6 +90,15 @@ class Context:
 
 
 NO_CONTEXT = Context()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemSaid:
+    """What a mail says about one item, counted from 1: APPROVE or REJECT, and why."""
+
+    item: int
+    said: Said
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +115,8 @@ class Reading:
     """What is wrong with a MODIFY, in sentences for its writer."""
     automatic: bool = False
     """No person wrote it, so nothing is to be sent in answer."""
+    items: tuple[ItemSaid, ...] = ()
+    """What it says about single items, with EACH; those that are left out are not spoken of."""
 
 
 def read(raw: bytes, context: Context = NO_CONTEXT) -> Reading:
@@ -218,6 +237,8 @@ def _judge(mail: Mail, body: str, context: Context) -> Reading:
         return _ignored(Reason.REACTION, automatic=True)
     if not text.lines or grammar.is_parting(text.lines[0]):
         return _nothing_said(text)
+    if context.items > 1 and (reading := _of_several(text, opening, context, signature.author(mail))):
+        return reading
     if opening.verb is None or opening.flaw:
         return _no_decision(text, opening, context, signature.author(mail))
     if text.forwarded:
@@ -230,9 +251,48 @@ def _past_greeting(text: Fresh, context: Context) -> Fresh:
     at = 0
     while at < len(text.lines) and (not text.lines[at].strip() or _only_calls(text.lines[at])):
         at += 1
-    if 0 < at < len(text.lines) and grammar.opening(text.lines[at], context.vocabulary).verb:
+    if 0 < at < len(text.lines) and _decides(text.lines[at], context):
         return replace(text, lines=text.lines[at:])
     return text
+
+
+def _decides(line: str, context: Context) -> bool:
+    known = context.vocabulary
+    numbered = context.items > 1 and ballots.is_numbered(line, known)
+    return numbered or grammar.opening(line, known).verb is not None
+
+
+def _of_several(
+    text: Fresh, opening: grammar.Opening, context: Context, writer: frozenset[str]
+) -> Reading | None:
+    """Read an answer item by item; None where a word for all, or nothing that decides, stands there."""
+    line = text.lines[0]
+    if any(ballots.is_numbered(each, context.vocabulary) for each in text.lines):
+        return _each(text, context, writer)
+    if opening.verb is Verb.MODIFY:
+        return replace(_unclear(Reason.ITEM_EDIT), line=line)
+    about = (opening.rest, *signature.divide(text.lines[1:], writer).remarks)
+    if opening.verb and any(ballots.names_item(each, context.items) for each in about):
+        return replace(_unclear(Reason.MIXED_ITEMS), line=line)
+    return None
+
+
+def _each(text: Fresh, context: Context, writer: frozenset[str]) -> Reading:
+    """Judge each item's lines as if they were a mail of their own; a doubt about one is one about all."""
+    found = ballots.divide(text.lines, context.vocabulary)
+    flaw = ballots.flaw(found, context.items, writer, context.vocabulary)
+    if text.forwarded or flaw:
+        return replace(_unclear(Reason(flaw) if flaw else Reason.FORWARDED), line=text.lines[0])
+    said: list[ItemSaid] = []
+    for part in found.numbered:
+        alone = replace(text, lines=part.lines)
+        if part.opening.verb is None or part.opening.flaw:
+            return _no_decision(alone, part.opening, context, writer)
+        reading = _decision(alone, part.opening, part.opening.verb, context, writer)
+        if reading.said not in {Said.APPROVE, Said.REJECT}:
+            return reading
+        said.append(ItemSaid(item=part.item, said=reading.said, comment=reading.comment))
+    return Reading(said=Said.EACH, reason=Reason.CLEAR, line=text.lines[0], items=tuple(said))
 
 
 def _is_clean_change(opening: grammar.Opening) -> bool:
@@ -249,7 +309,8 @@ def _decision(
     fields = context.fields or ()
     doubt = _doubt(verb, text)
     if verb is Verb.APPROVE and not doubt:
-        edited = text.copied or (text.ours and edits.is_edited(text.quote, fields, context.values))
+        quote = ballots.labelled(text.quote) if context.items > 1 else text.quote
+        edited = text.copied or (text.ours and edits.is_edited(quote, fields, context.values))
         doubt = Reason.EDITED_COPY if edited else _not_only_approved(text, opening.rest, fields, writer)
     if doubt:
         return replace(_unclear(doubt), line=line)
@@ -349,7 +410,10 @@ def _comment(lines: Sequence[str]) -> str | None:
 
 def _agree(one: Reading, other: Reading) -> bool:
     """Compare what text and HTML say; their line breaks differ in every client, so blanks do not count."""
-    return one.said is other.said and _squeezed(one.edits) == _squeezed(other.edits)
+    alike = one.said is other.said and _squeezed(one.edits) == _squeezed(other.edits)
+    return alike and [(each.item, each.said) for each in one.items] == [
+        (each.item, each.said) for each in other.items
+    ]
 
 
 def _disagreement(reading: Reading) -> Reading:

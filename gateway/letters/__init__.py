@@ -4,7 +4,7 @@ Every word comes from a template, every value passes `core.visible`, and nothing
 more than a value. Text and HTML are made from the same sentences.
 """
 
-from gateway.letters.contents import CHANNELS, Edited, edited
+from gateway.letters.contents import CHANNELS, Edited, edited, standing
 from gateway.letters.stationery import Audience, Letterhead, Posting, Recipient, Row
 from gateway.letters.templates import environment, packaged_templates
 from gateway.letters.wire import octets
@@ -23,5 +23,6 @@ __all__ = [
     "environment",
     "octets",
     "packaged_templates",
+    "standing",
     "wording",
 ]

@@ -1,7 +1,7 @@
 """Say what a letter is about in plain values: the only things that a template can print."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gateway.core import mailto
 from gateway.core.action import Change, Field, FieldType
-from gateway.core.approval import Approval, Channel, State, Verdict
+from gateway.core.approval import Approval, Channel, Standing, State, Verdict, Vote
 from gateway.core.effects import Letter
 from gateway.core.payload import is_foreign
 from gateway.core.times import moment, period
@@ -44,6 +44,12 @@ CHANNELS: Mapping[Channel, str] = {
     Channel.POLICY: "by policy",
 }
 """The doors, as they are called in letters and on pages."""
+_DECIDED = frozenset({State.APPROVED, State.REJECTED, State.ANSWERED, State.DECIDED})
+_WORDS: Mapping[Verdict, str] = {
+    Verdict.APPROVE: "approved",
+    Verdict.REJECT: "rejected",
+    Verdict.RESPOND: "answered in words",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,10 @@ class Answers:
     editable: tuple[str, ...]
     example: str
     """The field to explain an edit with."""
+    each: bool
+    """Whether single items of several may be answered by their numbers."""
+    limits: tuple[str, ...]
+    """Which items do not take one of the words."""
 
 
 def context(letterhead: Letterhead, content: Content) -> dict[str, Any]:
@@ -109,25 +119,30 @@ def context(letterhead: Letterhead, content: Content) -> dict[str, Any]:
 
 def _decision(approval: Approval | None, told: Mapping[str, Any]) -> dict[str, Any]:
     """Say who decided, when and why, by what was told or else by the votes."""
-    if approval is None or approval.state not in {State.APPROVED, State.REJECTED, State.ANSWERED}:
+    if approval is None or approval.state not in _DECIDED:
         return {}
-    deciding = approval.votes if approval.state is State.APPROVED else approval.votes[-1:]
+    several = len(approval.items) > 1
+    deciding = approval.votes if several or approval.state is State.APPROVED else approval.votes[-1:]
     return {
         "by": told["by"] or ", ".join(dict.fromkeys(vote.by for vote in deciding)),
         "at": told["at"] or approval.decided_at,
-        "comment": told["comment"] or approval.reason,
+        # Of several items each has its own.
+        "comment": told["comment"] or ("" if several else approval.reason),
     }
 
 
 def _question(approval: Approval | None, posting: Posting, details: Mapping[str, Any]) -> dict[str, Any]:
     if approval is None:
-        return {"number": "", "risk": "", "requester": "", "summary": "", "by_agent": False}
+        nothing = {"number": "", "risk": "", "requester": "", "summary": ""}
+        return {**nothing, "by_agent": False, "several": False, "undecided": ""}
     return {
         "number": approval.id,
         "risk": approval.risk.value,
         "requester": approval.requester,
         "summary": _summary(approval),
         "by_agent": is_foreign(approval.dialect),
+        "several": len(approval.items) > 1,
+        "undecided": ", ".join(map(str, approval.undecided)),
         "quorum": approval.rule.quorum,
         "given": len({vote.by for vote in approval.votes}),
         "successor": approval.replaced_by,
@@ -188,21 +203,22 @@ def _facts(content: Content, details: Mapping[str, Any]) -> Iterable[tuple[str, 
         case Letter.ALERT, _:
             return (*action, *details["facts"].items())
         case Letter.ASK | Letter.UNCLEAR, Approval():
-            return _question_facts(approval, content.posting)
+            return (*_question_facts(approval, content.posting), *_item_facts(approval))
         case Letter.COMMENT, Approval():
             said = (("Comment by", details["by"]), ("Comment", details["comment"]))
             return (*action, *said, ("Expires", _stamp(approval.expires_at, content.posting)))
         case Letter.RECEIPT, Approval():
-            return (action[0], *_vote_facts(approval, content.posting))
+            return (action[0], *_vote_facts(approval, content.posting), *_item_facts(approval))
         case Letter.EXPIRED, Approval():
             return (*action, ("Expired", _stamp(approval.expires_at, content.posting)))
         case Letter.WITHDRAWN, Approval():
             return (*action, ("Withdrawn by", details["by"]), ("Reason", details["reason"]))
         case Letter.OUTCOME, Approval():
             told = (("Result", details["answer"]), ("Message-ID", details["message_id"]))
-            return (*action, *_decision_facts(content.posting, details), *told)
+            return (*action, *_decision_facts(content.posting, details), *told, *_item_facts(approval))
         case Letter.ALREADY_DECIDED, Approval():
-            return (action[0], *_decision_facts(content.posting, details))
+            decided = _decision_facts(content.posting, details)
+            return (action[0], *decided, *_item_facts(approval))
     raise ValueError(f"a letter of the kind {content.letter} needs an approval")
 
 
@@ -214,15 +230,47 @@ def _question_facts(approval: Approval, posting: Posting) -> Iterable[tuple[str,
     yield "Risk", approval.risk
     yield "Expires", _stamp(approval.expires_at, posting) + rest
     if approval.rule.quorum > 1:
-        yield "Needs", f"{approval.rule.quorum} approvals by different people"
+        each = " of each" if len(approval.items) > 1 else ""
+        yield "Needs", f"{approval.rule.quorum} approvals{each} by different people"
 
 
 def _vote_facts(approval: Approval, posting: Posting) -> Iterable[tuple[str, Any]]:
     own = [vote for vote in approval.votes if vote.by == posting.to.email]
-    for vote in own[-1:]:
-        yield "Your answer", f"{vote.verdict.upper()}, {CHANNELS[vote.channel]}"
-        yield "Recorded", _stamp(vote.at, posting)
-        yield "Your comment", vote.comment
+    if own:
+        last = own[-1]
+        given = [vote for vote in own if vote.at == last.at]
+        yield "Your answer", f"{', '.join(map(_answered, given))}, {CHANNELS[last.channel]}"
+        yield "Recorded", _stamp(last.at, posting)
+        # What was said about single items stands with them.
+        yield "Your comment", last.comment if last.item is None else ""
+
+
+def _answered(vote: Vote) -> str:
+    return f"{vote.item} {vote.verdict.upper()}" if vote.item else vote.verdict.upper()
+
+
+def _item_facts(approval: Approval) -> Iterable[tuple[str, str]]:
+    """Say how each of several items stands, once one of them is decided or on its way there."""
+    if len(approval.items) == 1 or not approval.votes:
+        return
+    is_open = approval.state is State.OPEN
+    for n, (item, each) in enumerate(zip(approval.items, approval.standings, strict=True), start=1):
+        yield f"Item {n}", f"{one_line(item.summary)}: {standing(each, is_open=is_open)}"
+
+
+def standing(item: Standing, name: Callable[[str], str] = str, *, is_open: bool) -> str:
+    """Word what was decided about an item, by whom and why; `name` says what a voter is called."""
+    people = ", ".join(map(name, item.approvers))
+    match item.verdict:
+        case None if not is_open:
+            return "not decided"
+        case None:
+            return f"still undecided, approved so far by {people}" if people else "still undecided"
+        case Verdict.APPROVE:
+            said = f"approved by {people}"
+        case verdict:
+            said = f"{_WORDS[verdict]} by {name(item.votes[-1].by)}"
+    return f"{said}: {one_line(item.reason)}" if item.reason else said
 
 
 def _decision_facts(posting: Posting, details: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -308,7 +356,16 @@ def _answers(letterhead: Letterhead, content: Content, subject: str) -> Answers 
         reference=reference,
         editable=tuple(field.name for field in fields),
         example=_example(fields),
+        each=by_reply and len(approval.items) > 1,
+        limits=tuple(_limits(approval)),
     )
+
+
+def _limits(approval: Approval) -> Iterable[str]:
+    """Name the items that do not take a word that decides others."""
+    for n in approval.undecided if len(approval.items) > 1 else ():
+        missing = {Verdict.APPROVE, Verdict.REJECT} - approval.offers_for(n)
+        yield from (f"{n} takes no {verdict.upper()}" for verdict in sorted(missing))
 
 
 def _word(address: str, title: str, word: str, closing: Iterable[str]) -> str:

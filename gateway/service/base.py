@@ -48,6 +48,8 @@ class Ballot:
     evidence: str = ""
     edits: Mapping[str, Any] = field(default_factory=dict)
     diff_seen: bool = False
+    item: int | None = None
+    """The one item it is about, counted from 1; None is all that are still undecided."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What people do: ask for something, decide, take back; and the clock, which decides for nobody."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from gateway import claims
@@ -18,6 +19,7 @@ from gateway.core.approval import (
     Verdict,
     Vote,
     Voted,
+    VotedByItem,
     decide,
     unanswerable,
 )
@@ -127,19 +129,11 @@ class Decisions(UseCases):
 
     async def as_event(self, ballot: Ballot) -> Voted | Reply:
         """Turn a ballot into the event it is, or answer at once that its edit is no good."""
-        vote = Vote(
-            by=ballot.by,
-            verdict=ballot.verdict,
-            channel=ballot.channel,
-            at=self._clock(),
-            comment=ballot.comment,
-            evidence=ballot.evidence,
-            identity=ballot.identity,
-        )
+        vote = self._vote(ballot, self._clock())
         if ballot.verdict is not Verdict.MODIFY:
             return Voted(vote)
         approval = await self._store.read(lambda tx: tx.approval(ballot.approval))
-        if approval.state is not State.OPEN:
+        if approval.state is not State.OPEN or Verdict.MODIFY not in approval.offers:
             return Voted(vote)
         try:
             edited = await self.preview(approval, ballot.edits)
@@ -148,6 +142,31 @@ class Decisions(UseCases):
         except ActionRefusedError as error:
             return Reply(Answer.EDIT_REFUSED, approval, (str(error),))
         return Voted(vote, edited, ballot.diff_seen)
+
+    async def vote_by_item(self, ballots: Sequence[Ballot]) -> Reply:
+        """Count what one person decided about several items of one approval, all of it or nothing.
+
+        Raises:
+            NotFoundError: there is no such approval.
+        """
+        return await self.handle(ballots[0].approval, self.as_event_by_item(ballots))
+
+    def as_event_by_item(self, ballots: Iterable[Ballot]) -> VotedByItem:
+        """Turn the ballots of one answer into the event they are; none of them may be an edit."""
+        now = self._clock()
+        return VotedByItem(tuple(self._vote(ballot, now) for ballot in ballots))
+
+    def _vote(self, ballot: Ballot, at: datetime) -> Vote:
+        return Vote(
+            by=ballot.by,
+            verdict=ballot.verdict,
+            channel=ballot.channel,
+            at=at,
+            comment=ballot.comment,
+            evidence=ballot.evidence,
+            identity=ballot.identity,
+            item=ballot.item,
+        )
 
     async def recall(self, approval: str, by: str, reason: str = "") -> Reply:
         """Take a question back.

@@ -175,10 +175,9 @@ class Reports(UseCases):
             terms=question.terms,
             asked=pending.asked,
         )
-        if not approval.offers:
-            return _Park(
-                f"interrupt {pending.id}: no one answer is allowed for all {len(items)} of its actions"
-            )
+        numbers = range(1, len(items) + 1)
+        if mute := next((n for n in numbers if not approval.offers_for(n)), None):
+            return _Park(f"interrupt {pending.id}: no answer that people can give is allowed for item {mute}")
         return _Ask(approval)
 
     def _take(self, tx: Transaction, thread: ThreadRow, asked: _Step, now: datetime) -> Answer | None:

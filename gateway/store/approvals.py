@@ -14,6 +14,7 @@ from gateway.core.approval import (
     Granted,
     Lapsed,
     Opened,
+    Settled,
     State,
     Superseded,
     VoteCounted,
@@ -28,7 +29,7 @@ from gateway.store.rows import AnyFact, StoredFact
 from gateway.store.threads import ThreadQueries
 
 _SPENT = frozenset({Performed.__name__, Doubted.__name__})
-_MOVES = (VoteCounted, Granted, Answered, Denied, Lapsed, Withdrawn, Superseded)
+_MOVES = (VoteCounted, Granted, Answered, Denied, Settled, Lapsed, Withdrawn, Superseded)
 
 
 class ApprovalQueries(ThreadQueries):

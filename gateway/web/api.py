@@ -37,7 +37,7 @@ _VERDICTS: Mapping[str, Verdict] = {
     "answered": Verdict.RESPOND,
 }
 _REFUSALS: Mapping[Answer, tuple[int, str]] = {
-    Answer.ALREADY_DECIDED: (409, "the approval was decided before"),
+    Answer.ALREADY_DECIDED: (409, "the approval, or this item of it, was decided before"),
     Answer.ALREADY_VOTED: (409, "this reviewer has approved before"),
     Answer.EXPIRED: (409, "the time for a decision is over"),
     Answer.NOT_A_REVIEWER: (403, "this person is not asked about this approval"),
@@ -45,9 +45,11 @@ _REFUSALS: Mapping[Answer, tuple[int, str]] = {
     Answer.EDIT_REFUSED: (422, "the changed action cannot be done"),
     Answer.NOT_OFFERED: (422, "the agent's question does not take this decision"),
     Answer.UNCLEAR: (422, "an answer in words needs feedback"),
+    Answer.NO_SUCH_ITEM: (422, "the question has no item of this number"),
 }
 _SEEDS_WORDS: Mapping[
-    State, Literal["pending", "approved", "rejected", "expired", "cancelled", "superseded", "answered"]
+    State,
+    Literal["pending", "approved", "rejected", "expired", "cancelled", "superseded", "answered", "decided"],
 ] = {
     State.OPEN: "pending",
     State.APPROVED: "approved",
@@ -56,6 +58,7 @@ _SEEDS_WORDS: Mapping[
     State.CANCELLED: "cancelled",
     State.SUPERSEDED: "superseded",
     State.ANSWERED: "answered",
+    State.DECIDED: "decided",
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorView} for status in (401, 403, 404, 409, 422)
@@ -132,6 +135,7 @@ class Api:
             evidence=f"token {caller.name}",
             edits=decided.modified_parameters or {},
             diff_seen=True,
+            item=decided.item,
         )
         return _decision(await self._service.vote(ballot))
 
@@ -249,6 +253,7 @@ def _decision(reply: Reply) -> DecisionView:
         thread_id=reply.approval.thread,
         answer=reply.answer,
         state=reply.approval.state,
+        undecided=list(reply.approval.undecided),
         replaced_by=reply.approval.replaced_by,
     )
 
@@ -279,7 +284,17 @@ def _view(tx: Transaction, approval: Approval) -> ApprovalView:
 def _approval_status(
     approvals: Sequence[Approval],
 ) -> (
-    Literal["pending", "approved", "modified", "rejected", "expired", "cancelled", "superseded", "answered"]
+    Literal[
+        "pending",
+        "approved",
+        "modified",
+        "rejected",
+        "expired",
+        "cancelled",
+        "superseded",
+        "answered",
+        "decided",
+    ]
     | None
 ):
     """Take the open question's word, else that of the latest which no edit has replaced."""

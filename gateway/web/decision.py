@@ -11,15 +11,24 @@ from gateway.actions import ActionRefusedError
 from gateway.core.action import EditRefusedError
 from gateway.core.approval import Answer, Channel, Identity, State, Verdict
 from gateway.core.tokens import TokenError
-from gateway.service import Ballot, Service, View
+from gateway.service import Ballot, Reply, Service, View
 from gateway.store import Store
 from gateway.web import forms, sheets
 from gateway.web.forms import Nonces
 from gateway.web.pages import Pages
 from gateway.web.refusals import not_found
-from gateway.web.sheets import Case, Filled, Sheets
+from gateway.web.sheets import Case, Filled, Part, Sheets
 
-_RECORDED = frozenset({Answer.RECORDED, Answer.APPROVED, Answer.REJECTED, Answer.MODIFIED, Answer.ANSWERED})
+_RECORDED = frozenset(
+    {
+        Answer.RECORDED,
+        Answer.APPROVED,
+        Answer.REJECTED,
+        Answer.MODIFIED,
+        Answer.ANSWERED,
+        Answer.DECIDED,
+    }
+)
 _GONE = frozenset({State.EXPIRED, State.CANCELLED, State.SUPERSEDED})
 _CHOOSE = "Choose one of the answers first; nothing was recorded."
 _NO_WORDS = "Write the answer for the agent into the comment; nothing was recorded."
@@ -67,7 +76,7 @@ class DecisionPage:
         """Count the answer of the form, or show the form again with what is missing."""
         view = await self._open(token)
         forms.check_origin(request)
-        form = await forms.read(request)
+        form = await forms.read(request, len(view.approval.items))
         self._nonces.check(view, form.get("nonce", ""))
         case = await self._case(view)
         if not self._is_open(case):
@@ -75,6 +84,8 @@ class DecisionPage:
         return await self._answer(case, form, token)
 
     async def _answer(self, case: Case, form: Mapping[str, str], token: str) -> Response:
+        if len(case.approval.items) > 1:
+            return await self._answer_by_item(case, form, token)
         try:
             edits = forms.edits(form, case.approval.items[0])
         except EditRefusedError as error:
@@ -98,10 +109,33 @@ class DecisionPage:
             edits=edits if verdict is Verdict.MODIFY else {},
             diff_seen=True,
         )
-        return await self._vote(ballot, case, form, token)
+        return await self._counted(await self._service.vote(ballot), case, form, token)
 
-    async def _vote(self, ballot: Ballot, case: Case, form: Mapping[str, str], token: str) -> Response:
-        reply = await self._service.vote(ballot)
+    async def _answer_by_item(self, case: Case, form: Mapping[str, str], token: str) -> Response:
+        """Count what was chosen for each of several items, all of it at once."""
+        asked = sheets.parts(case.approval, case.view.reviewer, form)
+        if problems := [problem for part in asked if (problem := _problem_with(part))]:
+            return self._question(case, Filled(form=form, problems=tuple(problems)), 422)
+        ballots = [
+            Ballot(
+                approval=case.approval.id,
+                by=case.view.reviewer,
+                verdict=Verdict(part.chosen),
+                channel=Channel.LINK,
+                identity=Identity.LINK,
+                comment=part.comment.strip(),
+                evidence=case.view.jti,
+                item=part.item,
+            )
+            for part in asked
+            if part.chosen
+        ]
+        if not ballots:
+            return self._question(case, Filled(form=form, problems=(_CHOOSE,)), 422)
+        return await self._counted(await self._service.vote_by_item(ballots), case, form, token)
+
+    async def _counted(self, reply: Reply, case: Case, form: Mapping[str, str], token: str) -> Response:
+        """Show what became of an answer."""
         if reply.answer in _RECORDED:
             return RedirectResponse(f"/a/{token}", 303)
         if reply.answer is Answer.EDIT_REFUSED:
@@ -158,3 +192,14 @@ def _problem(form: Mapping[str, str], *, edits: bool) -> str:
     if decision == Verdict.MODIFY and not edits:
         return _UNCHANGED
     return _CHANGED if decision == Verdict.APPROVE and edits else ""
+
+
+def _problem_with(part: Part) -> str:
+    """Say why the form does not answer one of several items yet; empty where it does."""
+    if part.chosen not in {*Verdict, ""} or (part.is_asked and not part.chosen):
+        return f"Action {part.item} has no answer yet: choose one for each; nothing was recorded."
+    if len(part.comment) > sheets.COMMENT_LENGTH:
+        return f"Action {part.item}: {_TOO_LONG}"
+    if part.chosen == Verdict.RESPOND and not part.comment.strip():
+        return f"Action {part.item}: {_NO_WORDS}"
+    return ""

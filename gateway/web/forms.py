@@ -69,8 +69,8 @@ def check_origin(request: Request) -> None:
         raise RefusedError(403, "foreign-page", "the form was posted from another site")
 
 
-async def read(request: Request) -> Mapping[str, str]:
-    """Read the fields of a form, each of which may be there once.
+async def read(request: Request, items: int = 1) -> Mapping[str, str]:
+    """Read the fields of a form, each of which may be there once; each of several items has two of its own.
 
     Raises:
         RefusedError: another encoding, too many fields, or not a form at all.
@@ -84,7 +84,7 @@ async def read(request: Request) -> Mapping[str, str]:
             keep_blank_values=True,
             strict_parsing=True,
             errors="strict",
-            max_num_fields=_MAX_FIELDS,
+            max_num_fields=_MAX_FIELDS + 2 * (items - 1),
         )
     except ValueError:
         raise RefusedError(400, "bad-form", "the form cannot be read") from None
@@ -97,6 +97,16 @@ async def read(request: Request) -> Mapping[str, str]:
 def edit_name(field: Field) -> str:
     """Name the form's field for an editable field."""
     return f"{_EDIT}{field.name}"
+
+
+def choice_name(item: int) -> str:
+    """Name the form's field for the answer to one of several items."""
+    return f"decision.{item}"
+
+
+def comment_name(item: int) -> str:
+    """Name the form's field for the comment on one of several items."""
+    return f"comment.{item}"
 
 
 def as_text(field: Field, value: Any) -> str:

@@ -69,6 +69,12 @@ class ApproveRequest(_Sent):
 
     thread_id: Id | None = None
     approval_id: Id | None = None
+    item: int | None = Field(
+        None,
+        ge=1,
+        description="The action that is decided, counted from 1 in `actions`; without it, all that are"
+        " still undecided. One of several cannot be modified.",
+    )
     decision: Literal["approved", "rejected", "modified", "answered"]
     feedback: str = Field("", max_length=20_000, description="Reason or comment; the agent is told.")
     modified_parameters: PlainJson | None = Field(
@@ -93,13 +99,17 @@ class VoteView(BaseModel):
     identity: Identity
     at: datetime
     comment: str
+    item: int | None = Field(description="The one action it is about; null for all.")
 
 
 class ActionView(BaseModel):
-    """What exactly would be done."""
+    """What exactly would be done, and what was decided about it: null as long as it is not."""
 
     type: str
     parameters: dict[str, Any]
+    offers: list[Verdict] = Field(description="What may be answered about this one.")
+    verdict: Verdict | None
+    approved_by: list[str] = Field(description="Who has approved it so far, by a vote for it or for all.")
 
 
 class ApprovalView(BaseModel):
@@ -111,8 +121,8 @@ class ApprovalView(BaseModel):
     risk: Risk
     summary: str
     action: ActionView = Field(description="The first of `actions`.")
-    actions: list[ActionView] = Field(description="All that is decided together.")
-    offers: list[Verdict] = Field(description="What may be answered.")
+    actions: list[ActionView] = Field(description="All that one question asks about.")
+    offers: list[Verdict] = Field(description="What may be answered without an `item`.")
     digest: str
     requester: str
     reviewers: list[str]
@@ -140,7 +150,15 @@ class StatusView(ThreadView):
 
     approval_status: (
         Literal[
-            "pending", "approved", "modified", "rejected", "expired", "cancelled", "superseded", "answered"
+            "pending",
+            "approved",
+            "modified",
+            "rejected",
+            "expired",
+            "cancelled",
+            "superseded",
+            "answered",
+            "decided",
         ]
         | None
     )
@@ -161,6 +179,7 @@ class DecisionView(BaseModel):
     thread_id: str
     answer: Answer
     state: State
+    undecided: list[int] = Field(description="The actions that still wait for a decision, by number.")
     replaced_by: str | None
 
 
@@ -182,7 +201,18 @@ class ErrorView(BaseModel):
 
 def approval_view(approval: Approval, execution: RowState | None, note: str) -> ApprovalView:
     """Show an approval to a program."""
-    actions = [ActionView(type=each.type, parameters=dict(each.parameters)) for each in approval.actions]
+    actions = [
+        ActionView(
+            type=action.type,
+            parameters=dict(action.parameters),
+            offers=sorted(approval.offers_for(n)),
+            verdict=standing.verdict,
+            approved_by=list(standing.approvers),
+        )
+        for n, (action, standing) in enumerate(
+            zip(approval.actions, approval.standings, strict=True), start=1
+        )
+    ]
     return ApprovalView(
         id=approval.id,
         thread_id=approval.thread,
@@ -204,6 +234,7 @@ def approval_view(approval: Approval, execution: RowState | None, note: str) -> 
                 identity=vote.identity,
                 at=vote.at,
                 comment=vote.comment,
+                item=vote.item,
             )
             for vote in approval.votes
         ],

@@ -1,9 +1,10 @@
 """Say what the pages about an approval show, in plain values: the only things that a template can print."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from gateway.core.payload import is_foreign
 from gateway.core.policy import Policy
 from gateway.core.times import moment, period
 from gateway.core.visible import one_line
-from gateway.letters import CHANNELS, Edited, Row, edited
+from gateway.letters import CHANNELS, Edited, Row, edited, standing
 from gateway.service import View
 from gateway.store import OutboxRow, ThreadRow, Transaction
 from gateway.web import forms
@@ -70,6 +71,27 @@ class Entry:
         return max(2, min(14, len(self.text.split("\n")) + len(self.text) // 60))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of several items, with its place in the form while it is undecided."""
+
+    item: int
+    summary: str
+    standing: str
+    """What was decided about it, or how near that is."""
+    choices: tuple[str, ...] = ()
+    """What the reviewer can say about it."""
+    is_asked: bool = False
+    """Whether the form needs a choice here: it is open, and the reviewer has not approved it before."""
+    chosen: str = ""
+    comment: str = ""
+
+
+def parts(approval: Approval, reviewer: str, form: Mapping[str, str] = MappingProxyType({})) -> list[Part]:
+    """List the items of a question that has several, as they stand; voters are called by their addresses."""
+    return [_part(approval, n, reviewer, form, str) for n in range(1, len(approval.items) + 1)]
+
+
 def load(tx: Transaction, view: View) -> Case:
     """Read what the pages about an approval tell besides the approval itself."""
     approval = view.approval
@@ -97,7 +119,8 @@ class Sheets:
         approval = case.approval
         own = [vote for vote in approval.votes if vote.by == case.view.reviewer]
         by_link = Channel.LINK in approval.rule.channels
-        choices = _choices(approval, voted=bool(own)) if by_link else ()
+        several = len(approval.items) > 1
+        choices = _choices(approval, voted=bool(own)) if by_link and not several else ()
         return {
             **self._head(approval),
             "facts": tuple(self._question_facts(case, now)),
@@ -108,8 +131,10 @@ class Sheets:
             "notes": _notes(approval),
             "given": len({vote.by for vote in approval.votes}),
             "quorum": approval.rule.quorum,
-            "voted": self._when(own[-1].at, case.view) if own else "",
+            "voted": self._when(own[-1].at, case.view) if own and not several else "",
             "choices": choices,
+            "parts": self._parts(case, filled.form),
+            "by_link": by_link,
             "chosen": filled.form.get("decision", ""),
             "comment": filled.form.get("comment", ""),
             "comment_length": COMMENT_LENGTH,
@@ -155,6 +180,7 @@ class Sheets:
             "by_you": last is not None and last.by == reviewer,
             "at": self._when(approval.decided_at or approval.expires_at, case.view),
             "votes": tuple(self._vote(vote, case.view) for vote in approval.votes),
+            "parts": self._parts(case),
             "rows": self._actions.rows(*approval.actions),
             "changes": _changes(case.replaced, approval),
             "editor": self._editor(case.replaced),
@@ -183,7 +209,14 @@ class Sheets:
         yield Row("Expires", f"{self._when(approval.expires_at, case.view)}, in {rest}")
         if approval.rule.quorum > 1:
             given = ", ".join(self._name(vote.by) for vote in approval.votes) or "nobody"
-            yield Row("Needs", f"{approval.rule.quorum} different people to approve; so far {given} did")
+            several = len(approval.items) > 1
+            so_far = " each action; how each stands is shown below" if several else f"; so far {given} did"
+            yield Row("Needs", f"{approval.rule.quorum} different people to approve{so_far}")
+
+    def _parts(self, case: Case, form: Mapping[str, str] = MappingProxyType({})) -> tuple[Part, ...]:
+        approval, reviewer = case.approval, case.view.reviewer
+        numbers = range(1, len(approval.items) + 1) if len(approval.items) > 1 else ()
+        return tuple(_part(approval, n, reviewer, form, self._name) for n in numbers)
 
     def _editor(self, replaced: Approval | None) -> str:
         return self._name(replaced.votes[-1].by) if replaced and replaced.votes else ""
@@ -192,6 +225,7 @@ class Sheets:
         return {
             "by": self._name(vote.by),
             "verdict": vote.verdict.value,
+            "item": str(vote.item or ""),
             "channel": CHANNELS[vote.channel],
             "at": self._when(vote.at, view),
             "comment": vote.comment,
@@ -204,6 +238,25 @@ class Sheets:
     def _when(self, at: datetime, view: View) -> str:
         person = self._policy.person(view.reviewer)
         return moment(at, ZoneInfo(person.timezone if person else self._timezone))
+
+
+def _part(
+    approval: Approval, item: int, reviewer: str, form: Mapping[str, str], name: Callable[[str], str]
+) -> Part:
+    stands = approval.standings[item - 1]
+    is_open = approval.state is State.OPEN
+    approved = reviewer in stands.approvers
+    offered = approval.offers_for(item) - ({Verdict.APPROVE} if approved else set())
+    waits = item in approval.undecided
+    return Part(
+        item=item,
+        summary=one_line(approval.items[item - 1].summary),
+        standing=standing(stands, name, is_open=is_open),
+        choices=tuple(verdict.value for verdict in Verdict if verdict in offered) if waits else (),
+        is_asked=waits and not approved,
+        chosen=form.get(forms.choice_name(item), ""),
+        comment=form.get(forms.comment_name(item), ""),
+    )
 
 
 def _edit_counts(approval: Approval, candidate: Approval, reviewer: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.core.action import Action, Change, Field, FieldType, diff, digest
 from gateway.core.approval import Answer, Approval, Channel, Item, State, Verdict, Vote
 from gateway.core.effects import Letter
-from gateway.core.payload import APPROVAL_REQUEST
+from gateway.core.payload import APPROVAL_REQUEST, HITL, Option, Terms
 from gateway.core.policy import Risk, Rule
 from gateway.letters import Letterhead, Letters, Posting, Recipient, Row, packaged_templates
 
@@ -86,6 +86,31 @@ def voted(verdict: Verdict, comment: str = "", **changed: Any) -> Approval:
     return approval(**{"state": state, "votes": (vote,), "decided_at": at, **changed})
 
 
+def several(*votes: Vote, **changed: Any) -> Approval:
+    """Ask about two tool calls of somebody else's agent."""
+    actions = [Action("tool:refund", {"order": order, "cents": 2500}) for order in ("A17", "B8")]
+    items = tuple(
+        item(each, summary=f"refund(order={each.parameters['order']})", note="", editable=())
+        for each in actions
+    )
+    terms = Terms(allows=((Option.APPROVE, Option.REJECT),) * 2)
+    values = {"dialect": HITL, "items": items, "terms": terms, "votes": votes}
+    return approval(**values | changed)
+
+
+def vote(by: str, verdict: Verdict, item: int, comment: str = "") -> Vote:
+    at = NOW + timedelta(minutes=7)
+    return Vote(by=by, verdict=verdict, channel=Channel.REPLY, at=at, comment=comment, item=item)
+
+
+def numbered() -> tuple[Row, ...]:
+    return tuple(
+        Row(f"{n}. {label}", value)
+        for n, order in ((1, "A17"), (2, "B8"))
+        for label, value in (("Tool", "refund"), ("order", order), ("cents", "2500"))
+    )
+
+
 def posting(number: int = 1, **changed: Any) -> Posting:
     made = Posting(
         to=GRACE,
@@ -152,6 +177,31 @@ SAMPLES: Mapping[str, Sample] = {
         posting(2),
         rows(EDITED),
         changes=diff(EMAIL, EDITED),
+    ),
+    "ask-several": Sample(Letter.ASK, several(), posting(16, root_id=None), numbered()),
+    "receipt-item": Sample(
+        Letter.RECEIPT,
+        several(vote(GRACE.email, Verdict.REJECT, 1, "too expensive")),
+        posting(17),
+        details={"answer": Answer.RECORDED},
+    ),
+    "already-decided-item": Sample(
+        Letter.ALREADY_DECIDED,
+        several(vote("ada@example.com", Verdict.REJECT, 1, "too expensive")),
+        posting(18),
+        details={"reason": "already-decided"},
+    ),
+    "outcome-decided": Sample(
+        Letter.OUTCOME,
+        several(
+            vote(GRACE.email, Verdict.REJECT, 1, "too expensive"),
+            vote("ada@example.com", Verdict.APPROVE, 2),
+            state=State.DECIDED,
+            decided_at=NOW + timedelta(minutes=7),
+        ),
+        posting(19),
+        numbered(),
+        {"result": "decided"},
     ),
     "receipt": Sample(
         Letter.RECEIPT, voted(Verdict.APPROVE, "Thanks!"), posting(3), details={"answer": Answer.APPROVED}

@@ -60,8 +60,12 @@ class GraphFailedError(GraphsError):
     """A node raised; the thread stands before it, and another attempt runs it again."""
 
 
+class GraphBusyError(GraphsError):
+    """Something runs on the thread elsewhere, perhaps what we began; it is to be looked at again later."""
+
+
 class GraphsUnavailableError(GraphsError):
-    """The checkpoints cannot be read or written now; another attempt is safe."""
+    """The checkpoints, or the server, cannot be used now; another attempt is safe."""
 
 
 class UnsafeCheckpointsError(GraphsError):

@@ -86,6 +86,7 @@ class Answer(StrEnum):
     EDIT_REFUSED = "edit-refused"
     NOT_OFFERED = "not-offered"
     ANSWERED = "answered"
+    OVERTAKEN = "overtaken"
     UNCLEAR = "unclear"
 
 
@@ -227,7 +228,12 @@ class Recalled:
     reason: str = ""
 
 
-Event = Asked | Voted | Remarked | ClockStruck | Recalled
+@dataclass(frozen=True, slots=True)
+class AnsweredElsewhere:
+    """The graph no longer waits for an answer, since it got one that did not come through us."""
+
+
+Event = Asked | Voted | Remarked | ClockStruck | Recalled | AnsweredElsewhere
 
 
 # --- facts: what we now hold true ------------------------------------------------------------------------
@@ -312,7 +318,26 @@ class Superseded:
     at: datetime
 
 
-Fact = Opened | VoteCounted | Commented | Granted | Answered | Denied | Lapsed | Withdrawn | Superseded
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """The graph was answered elsewhere; nobody need decide any more, and nothing follows from it here."""
+
+    id: str
+    at: datetime
+
+
+Fact = (
+    Opened
+    | VoteCounted
+    | Commented
+    | Granted
+    | Answered
+    | Denied
+    | Lapsed
+    | Withdrawn
+    | Superseded
+    | Overtaken
+)
 
 # What is not in this table is forbidden. An empty row is a final state.
 TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
@@ -325,6 +350,7 @@ TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
         Lapsed: State.EXPIRED,
         Withdrawn: State.CANCELLED,
         Superseded: State.SUPERSEDED,
+        Overtaken: State.SUPERSEDED,
     },
     State.APPROVED: {},
     State.REJECTED: {},
@@ -358,6 +384,9 @@ def decide(approval: Approval, event: Event, now: datetime) -> Outcome:
         return _opened(event.approval, now)
     if approval.state is not State.OPEN:
         return Outcome(Answer.ALREADY_DECIDED)
+    # Before the clock: a refusal by expiry would be told to a graph that waits for none.
+    if isinstance(event, AnsweredElsewhere):
+        return Outcome(Answer.OVERTAKEN, (Overtaken(approval.id, now),), _tell(approval, Letter.WITHDRAWN))
     if now >= approval.expires_at:
         return _lapsed(approval, now)
     match event:
@@ -393,7 +422,14 @@ def evolve(approval: Approval, fact: Fact) -> Approval:
             return replace(approval, state=state)
         case Superseded(successor=successor, at=at):
             return replace(approval, state=state, decided_at=at, replaced_by=successor)
-        case Granted(at=at) | Answered(at=at) | Denied(at=at) | Lapsed(at=at) | Withdrawn(at=at):
+        case (
+            Granted(at=at)
+            | Answered(at=at)
+            | Denied(at=at)
+            | Lapsed(at=at)
+            | Withdrawn(at=at)
+            | Overtaken(at=at)
+        ):
             return replace(approval, state=state, decided_at=at)
 
 

@@ -91,7 +91,7 @@ async def _look(loaded: "Config", graph: str, thread: str) -> "Progress":
     from gateway.graphs import GraphLoadError, GraphsError
 
     try:
-        async with daemon.open_graphs(loaded) as graphs:
+        async with daemon.open_servers(loaded) as servers, daemon.open_graphs(loaded, servers) as graphs:
             return await graphs.pending(graph, thread)
     except (GraphLoadError, GraphsError) as error:
         fail(str(error), Exit.NOT_SO)

@@ -154,7 +154,8 @@ class Reports(UseCases):
         now = self._clock()
         ruling = self._policy.ruling(risk)
         if ruling.rule.decide is Decider.PEOPLE and len(ruling.reviewers) < ruling.rule.quorum:
-            return _Park(f"{len(ruling.reviewers)} reviewers for {risk} risk, {ruling.rule.quorum} needed")
+            few = f"{len(ruling.reviewers)} reviewers for {risk} risk, {ruling.rule.quorum} needed"
+            return _Park(f"interrupt {pending.id}: {few}")
         approval = Approval(
             id=self._ledger.new_id(APPROVAL_ID_BYTES),
             thread=thread.id,
@@ -201,7 +202,7 @@ class Reports(UseCases):
         try:
             approval = _granted(tx, thread, asked.request)
         except _UngrantedError as error:
-            self._ledger.park(tx, thread.id, str(error), now)
+            self._ledger.park(tx, thread.id, f"interrupt {asked.interrupt}: {error}", now)
             return
         requested = EffectRequested(thread.id, approval.id, asked.interrupt, approval.digest, now)
         tx.record(thread.id, [requested])

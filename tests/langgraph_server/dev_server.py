@@ -1,4 +1,4 @@
-"""A real LangGraph Server on loopback: `langgraph dev`, from the environment that its make target installs."""
+"""A real LangGraph Server on loopback: `langgraph dev`, from an environment of its own."""
 
 import asyncio
 import json

@@ -18,7 +18,7 @@ from gateway.graphs import (
     Server,
     ServerSettings,
 )
-from running import ALICE, HIGH, OPS, PEOPLE, RITA, Gateway, Letter, install, reaching, running, serving
+from running import ALICE, HIGH, OPS, PEOPLE, Gateway, Letter, install, reaching, running, serving
 from servers.post import Post
 from servers.proxy import Proxy
 
@@ -98,7 +98,7 @@ async def test_two_resumes_at_once_run_it_once(dev: DevServer) -> None:
 
 
 async def test_an_answer_whose_confirmation_was_lost_is_not_told_again(dev: DevServer) -> None:
-    """The line is cut once the answer has gone out; the next attempt finds its own run and waits for it (T08)."""
+    """The line is cut once the answer has gone out; the next attempt finds its own run and waits (T08)."""
     thread, interrupt = await dev.ask("asks_twice", user_request="ship it")
     async with Proxy(dev.port) as proxy, client(f"http://127.0.0.1:{proxy.port}/", "asks_twice") as server:
 
@@ -120,18 +120,15 @@ async def test_an_answer_whose_confirmation_was_lost_is_not_told_again(dev: DevS
 
 
 async def test_an_answer_too_late_does_not_answer_the_next_question(dev: DevServer) -> None:
-    """Somebody else was faster after we had looked: the server refuses ours, where it would fit what is asked next."""
+    """When somebody else answers after our look, the server refuses ours, which would fit the next question."""
     thread, first = await dev.ask("asks_twice", user_request="ship it")
     async with client(dev.url, "asks_twice") as server:
-        look = server._see_pending
-
-        async def overtaken(*seen: str) -> None:
-            await look(*seen)
-            await dev.answer(thread, first, "asks_twice")
-
-        server._see_pending = overtaken  # type: ignore[method-assign]
+        await server._see_pending(thread, first, "")
+        await dev.answer(thread, first, "asks_twice")
+        run = await server._begin(thread, "key", command={"resume": {first: ACCEPT}})
+        await server._join(thread, run)
         with pytest.raises(NotPendingError):
-            await server.resume(thread, first, ACCEPT)
+            await server._look(thread)
     state = await dev.client.threads.get_state(thread)
     assert [each["value"][0]["action_request"]["action"] for each in state["interrupts"]] == ["announce"]
     assert dev.done == []
@@ -178,9 +175,9 @@ async def asked_about(gateway: Gateway) -> Letter:
     ("word", "done"), [("APPROVE", ["accept: ship it"]), ("REJECT", ["ignore: ship it"])]
 )
 async def test_a_thread_that_others_started_is_decided_by_mail(
-    dev: DevServer, tmp_path: Path, word: str, done: list[str]
+    dev: DevServer, tmp_path: Path, word: str, done: str
 ) -> None:
-    """A thread found on the server is asked about once, and goes on there as the reviewer's reply says (T64)."""
+    """A thread found on the server is asked about once, and goes on there as the reply says (T64)."""
     thread, _ = await dev.ask(user_request="ship it")
     async with Post(*PEOPLE) as post, running(tmp_path, post, HIGH + REMOTE.format(url=dev.url)) as gateway:
         question = await asked_about(gateway)
@@ -189,9 +186,9 @@ async def test_a_thread_that_others_started_is_decided_by_mail(
         async with reaching("resumed") as resumed:
             await gateway.reply(question, word)
             await resumed.wait()
-        assert dev.done == done
+        assert dev.done == [f"{done}: ship it"]
         assert len(gateway.letters("ask", ALICE)) == 1
-        assert (await gateway.status(thread))["result"] == f"done: {done[0].partition(':')[0]}"
+        assert (await gateway.status(thread))["result"] == f"done: {done}"
 
 
 async def test_a_request_through_us_runs_there(dev: DevServer, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ async def test_an_answer_whose_confirmation_was_lost_is_not_told_again(dev: DevS
 
 
 async def test_an_answer_too_late_does_not_answer_the_next_question(dev: DevServer) -> None:
-    """When somebody else answers after our look, the server refuses ours, which would fit the next question."""
+    """When somebody else answers after our look, the server refuses ours; it would fit the next question."""
     thread, first = await dev.ask("asks_twice", user_request="ship it")
     async with client(dev.url, "asks_twice") as server:
         await server._see_pending(thread, first, "")
@@ -171,9 +171,7 @@ async def asked_about(gateway: Gateway) -> Letter:
     return await gateway.letter("ask", ALICE)
 
 
-@pytest.mark.parametrize(
-    ("word", "done"), [("APPROVE", ["accept: ship it"]), ("REJECT", ["ignore: ship it"])]
-)
+@pytest.mark.parametrize(("word", "done"), [("APPROVE", "accept"), ("REJECT", "ignore")])
 async def test_a_thread_that_others_started_is_decided_by_mail(
     dev: DevServer, tmp_path: Path, word: str, done: str
 ) -> None:

@@ -170,8 +170,11 @@ async def test_a_static_breakpoint_is_told(other: Peer) -> None:
     other.says[STATE] = {"values": {}, "next": ["work"], "tasks": [], "created_at": "2026-03-02T09:00:00Z"}
     async with client(other) as server:
         progress = await server.pending(THREAD)
-    assert progress is not None
-    assert progress.pending[0].value == {"type": "gateway.breakpoint", "nodes": ["work"]}
+        assert progress is not None
+        assert progress.pending[0].value == {"type": "gateway.breakpoint", "nodes": ["work"]}
+        other.restless = True
+        with pytest.raises(GraphBusyError):
+            await server.pending(THREAD)
 
 
 # --- faults -----------------------------------------------------------------------------------------------

@@ -15,13 +15,16 @@ from gateway.core.approval import Approval, State, Verdict
 from gateway.core.effects import Letter, Perform, ResumeGraph, StartGraph
 from gateway.core.execution import ThreadState
 from gateway.core.policy import GraphRule, Risk
-from gateway.graphs import Server, ServerSettings
+from gateway.graphs import Pending, Progress, Server, ServerSettings
 from gateway.store import ThreadRow
 from gateway.watch import Watch
 from office import OPERATOR, Office, open_office
-from running import reaching
+from running import ALICE, HIGH, PEOPLE, VOTER, reaching, running
 from servers.http import answer
 from servers.langgraph import INTERRUPT, LIST, NEXT, QUESTION, STATE, THREAD, Peer, peer
+from servers.post import Post
+
+ACCEPTED = [{"type": "accept", "args": QUESTION["action_request"]}]
 
 
 @dataclass
@@ -167,6 +170,16 @@ async def test_what_cannot_be_asked_is_told_once(watched: Watched) -> None:
     assert [letter.to for letter in await watched.office.letters(Letter.ALERT)] == [OPERATOR]
 
 
+async def test_two_looks_at_once_record_once(watched: Watched) -> None:
+    """Seen by two at the same moment, what is new is taken up by one of them."""
+    await watched.look()
+    unknown = Progress((Pending(NEXT, "?"),), finished=False)
+    seeing = [watched.office.service.seen(THREAD, unknown, watched.office.now) for _ in range(2)]
+    await asyncio.gather(*seeing)
+    facts = await watched.office.store.read(lambda tx: tx.facts(THREAD))
+    assert [fact.kind for fact in facts].count("ThreadParked") == 1
+
+
 async def test_a_server_cannot_claim_a_thread_of_another_graph(watched: Watched) -> None:
     """A listed id that is a thread of ours elsewhere is passed over: nothing is asked or ended (T28)."""
     ours = await watched.office.asked()
@@ -230,3 +243,26 @@ async def test_a_server_that_is_down_is_said_once(
     printed = capsys.readouterr().out
     assert (printed.count("server.unavailable"), printed.count("server.back")) == (1, 1)
     assert printed.count("thread.adopted") == 1
+
+
+async def test_an_approval_waits_for_a_thread_that_is_busy(tmp_path: Path) -> None:
+    """In the daemon, an answer to a thread that just runs is put back and told when it stands (T08, T62)."""
+    table = '[graphs.remote]\nurl = "{url}"\nassistant = "agent"\napi_key_file = "secrets/voter"\n'
+    async with (
+        peer() as other,
+        Post(*PEOPLE) as post,
+        running(tmp_path, post, HIGH + table.format(url=other.url)) as gateway,
+    ):
+        question = await gateway.letter("ask", ALICE)
+        other.status = "busy"
+        async with reaching("put-back") as put_back:
+            await gateway.reply(question, "APPROVE")
+            await put_back.wait()
+        assert other.taken == []
+        other.status = "interrupted"
+        async with reaching("stop-recorded") as resumed:
+            gateway.clock.skip(seconds=10)
+            await resumed.wait()
+        assert (await gateway.status(THREAD))["result"] == "deployed"
+    assert [run["command"] for run in other.taken] == [{"resume": {INTERRUPT: ACCEPTED}}]
+    assert all(f"x-api-key: {VOTER}".encode() in head for head in other.heads)

@@ -89,6 +89,7 @@ class Reports(UseCases):
             return answers
 
         answers = await self._store.write(work)
+        step("stop-recorded")
         log.info(
             "graph.stopped",
             thread=thread.id,

@@ -181,7 +181,7 @@ async def test_a_thread_that_others_started_is_decided_by_mail(
         question = await asked_about(gateway)
         async with reaching("server-looked-at", times=2) as looked:
             await looked.wait()
-        async with reaching("resumed") as resumed:
+        async with reaching("stop-recorded") as resumed:
             await gateway.reply(question, word)
             await resumed.wait()
         assert dev.done == [f"{done}: ship it"]
@@ -232,7 +232,8 @@ async def test_a_server_that_was_away_loses_nothing(dev: DevServer, tmp_path: Pa
                 await gateway.reply(question, "APPROVE")
                 await put_back.wait()
         await dev.start()
-        async with reaching("resumed") as resumed, serving(config, post) as gateway:
+        async with reaching("stop-recorded") as resumed, serving(config, post) as gateway:
+            gateway.clock.skip(minutes=1)
             await resumed.wait()
             assert len(gateway.letters("ask", ALICE)) == 1
             assert gateway.letters("alert", OPS) == []

@@ -40,6 +40,8 @@ class Peer:
     runs_on: bool = False
     takes: bool = True
     """Whether a run takes the answer that it is given."""
+    restless: bool = False
+    """Whether the thread is another one at every look."""
     listed: list[str] = field(default_factory=lambda: [THREAD])
     schema: dict[str, Any] | None = None
     faults: dict[str, bytes] = field(default_factory=dict)
@@ -95,11 +97,7 @@ class Peer:
         truths: dict[str, Callable[[Any], Any]] = {
             "POST /threads": self._create,
             LIST: self._search,
-            "GET /threads/T": lambda _: {
-                "status": self.status,
-                "updated_at": str(self.version),
-                "error": self.error,
-            },
+            "GET /threads/T": lambda _: self._thread(),
             STATE: lambda _: self._state(),
             "GET /threads/T/runs": lambda _: [self._run(each) for each in self.taken],
             RUN: self._begin,
@@ -126,6 +124,7 @@ class Peer:
         return [{"thread_id": each, "updated_at": str(self.version)} for each in page]
 
     def _thread(self) -> Any:
+        self.version += self.restless
         return {"status": self.status, "updated_at": str(self.version), "error": self.error}
 
     def _state(self) -> Any:

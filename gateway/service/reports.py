@@ -72,7 +72,7 @@ class Reports(UseCases):
     async def graph_stopped(self, row: OutboxRow, progress: Progress) -> None:
         """Record where a started or resumed graph has stopped: at questions, at an effect, or at its end."""
         thread = await self._store.read(lambda tx: tx.thread(str(row.thread)))
-        steps = [await self._step(thread, pending) for pending in progress.pending]
+        steps = [await self._named_step(thread, pending) for pending in progress.pending]
 
         def work(tx: Transaction) -> list[Answer]:
             now = self._clock()
@@ -110,6 +110,13 @@ class Reports(UseCases):
         await self._store.write(work)
         log.error("graph.failed", thread=row.thread, why=why)
         self.work_waits.set()
+
+    async def _named_step(self, thread: ThreadRow, pending: Pending) -> _Step:
+        """Read one pending interrupt; what parks its thread names it, so that it is known when seen again."""
+        step = await self._step(thread, pending)
+        if isinstance(step, _Park) and pending.id not in step.why:
+            return _Park(f"interrupt {pending.id}: {step.why}")
+        return step
 
     async def _step(self, thread: ThreadRow, pending: Pending) -> _Step:
         """Read one pending interrupt and prepare what it asks for."""
@@ -155,8 +162,7 @@ class Reports(UseCases):
         now = self._clock()
         ruling = self._policy.ruling(risk)
         if ruling.rule.decide is Decider.PEOPLE and len(ruling.reviewers) < ruling.rule.quorum:
-            few = f"{len(ruling.reviewers)} reviewers for {risk} risk, {ruling.rule.quorum} needed"
-            return _Park(f"interrupt {pending.id}: {few}")
+            return _Park(f"{len(ruling.reviewers)} reviewers for {risk} risk, {ruling.rule.quorum} needed")
         approval = Approval(
             id=self._ledger.new_id(APPROVAL_ID_BYTES),
             thread=thread.id,

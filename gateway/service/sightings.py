@@ -25,7 +25,7 @@ class Sightings(Decisions, Reports):
         news = await self._store.read(
             lambda tx: [each for each in pending if not _is_known(tx, thread, each.id)]
         )
-        steps = [(each.id, await self._step(row, each)) for each in news]
+        steps = [(each.id, await self._named_step(row, each)) for each in news]
 
         def work(tx: Transaction) -> list[str]:
             now = self._clock()

@@ -3,6 +3,7 @@
 import asyncio
 from base64 import b32decode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +15,7 @@ from gateway.core import payload
 from gateway.core.approval import Approval, State, Verdict
 from gateway.core.effects import Letter, Perform, ResumeGraph, StartGraph
 from gateway.core.execution import ThreadState
-from gateway.core.policy import GraphRule, Risk
+from gateway.core.policy import GraphRule, Risk, Rule
 from gateway.graphs import Pending, Progress, Server, ServerSettings
 from gateway.store import ThreadRow
 from gateway.watch import Watch
@@ -54,11 +55,11 @@ class Watched:
         return await self.office.store.read(lambda tx: tx.thread(THREAD))
 
 
-@pytest.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    """A watched server whose one thread asks one question."""
-    people = replace(policy(), graphs={"remote": GraphRule()})
-    async with peer() as other, open_office(tmp_path / "gateway.sqlite3", people) as office:
+@asynccontextmanager
+async def watching(place: Path, **rules: Rule) -> AsyncIterator[Watched]:
+    """A watched server whose one thread asks one question, which is of high risk."""
+    people = replace(policy(**rules), graphs={"remote": GraphRule()})
+    async with peer() as other, open_office(place / "gateway.sqlite3", people) as office:
         server = Server(ServerSettings(url=other.url, assistant="agent"))
         watch = Watch(
             graph="remote",
@@ -70,6 +71,12 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         )
         yield Watched(office, other, server, watch)
         await server.aclose()
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    async with watching(tmp_path) as watched:
+        yield watched
 
 
 async def test_a_question_is_asked_once(watched: Watched) -> None:
@@ -168,6 +175,16 @@ async def test_what_cannot_be_asked_is_told_once(watched: Watched) -> None:
         await watched.look()
     assert (await watched.thread()).state is ThreadState.PARKED
     assert [letter.to for letter in await watched.office.letters(Letter.ALERT)] == [OPERATOR]
+
+
+async def test_what_nobody_may_decide_is_told_once(tmp_path: Path) -> None:
+    """A question for which there are too few people parks its thread with one alert as well."""
+    async with watching(tmp_path, high=Rule(quorum=9)) as watched:
+        for _ in range(3):
+            watched.watch._seen.clear()
+            await watched.look()
+        assert (await watched.thread()).state is ThreadState.PARKED
+        assert len(await watched.office.letters(Letter.ALERT)) == 1
 
 
 async def test_two_looks_at_once_record_once(watched: Watched) -> None:

@@ -25,6 +25,13 @@ from servers.http import answer
 from servers.langgraph import INTERRUPT, LIST, NEXT, QUESTION, STATE, THREAD, Peer, peer
 from servers.post import Post
 
+TABLE = """
+[graphs.remote]
+url = "{url}"
+assistant = "agent"
+api_key_file = "secrets/voter"
+poll = "1s"
+"""
 ACCEPTED = [{"type": "accept", "args": QUESTION["action_request"]}]
 
 
@@ -264,12 +271,13 @@ async def test_a_server_that_is_down_is_said_once(
 
 async def test_an_approval_waits_for_a_thread_that_is_busy(tmp_path: Path) -> None:
     """In the daemon, an answer to a thread that just runs is put back and told when it stands (T08, T62)."""
-    table = '[graphs.remote]\nurl = "{url}"\nassistant = "agent"\napi_key_file = "secrets/voter"\n'
     async with (
         peer() as other,
         Post(*PEOPLE) as post,
-        running(tmp_path, post, HIGH + table.format(url=other.url)) as gateway,
+        running(tmp_path, post, HIGH + TABLE.format(url=other.url)) as gateway,
     ):
+        checked = await gateway.command("graphs", "check", "remote")
+        assert (checked["url"], checked["waiting"]) == (other.url, 1)
         question = await gateway.letter("ask", ALICE)
         other.status = "busy"
         async with reaching("put-back") as put_back:
@@ -283,3 +291,23 @@ async def test_an_approval_waits_for_a_thread_that_is_busy(tmp_path: Path) -> No
         assert (await gateway.status(THREAD))["result"] == "deployed"
     assert [run["command"] for run in other.taken] == [{"resume": {INTERRUPT: ACCEPTED}}]
     assert all(f"x-api-key: {VOTER}".encode() in head for head in other.heads)
+
+
+async def test_answered_elsewhere_is_said_wherever_it_is_asked_about(tmp_path: Path) -> None:
+    """Letter, page, reply and API say so, and a late reply sends nothing."""
+    async with (
+        peer() as other,
+        Post(*PEOPLE) as post,
+        running(tmp_path, post, HIGH + TABLE.format(url=other.url)) as gateway,
+    ):
+        question = await gateway.letter("ask", ALICE)
+        other.answered_elsewhere()
+        other.listed = []
+        assert "answered elsewhere" in (await gateway.letter("withdrawn", ALICE)).text
+        await gateway.reply(question, "APPROVE")
+        assert "answered elsewhere" in (await gateway.letter("already-decided", ALICE)).text
+        page = await gateway.client.get(question.link)
+        assert (page.status_code, "This was answered elsewhere" in page.text) == (410, True)
+        status = await gateway.status(THREAD)
+        assert (status["status"], status["approval_status"]) == ("finished", "superseded")
+    assert other.taken == []

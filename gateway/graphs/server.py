@@ -60,6 +60,8 @@ _PAGE = 100
 _PAGES = 10
 _RUNS = 100
 _LONGEST_WORDS = 300
+_LONGEST_RESULT = 10_000
+"""Characters of a result that are kept."""
 _KEY = "approval_gateway"
 _INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")
 _THREAD_ID = re.compile(r"[A-Z2-7]{26}")
@@ -345,8 +347,8 @@ class Server:
         return Progress(
             pending=pending,
             finished=not state.next and not pending,
-            result=str(said.get("final_result") or _last_words(said)),
-            error=None if said.get("error") is None else str(said["error"]),
+            result=str(said.get("final_result") or _last_words(said))[:_LONGEST_RESULT],
+            error=None if said.get("error") is None else str(said["error"])[:_LONGEST_RESULT],
         )
 
     async def _thread(self, there: str) -> _Thread:

@@ -16,7 +16,7 @@ from gateway import web
 
 HERE = Path(__file__).parent
 PROGRAM = HERE.parents[1] / ".langgraph-server" / "bin" / "langgraph"
-GRAPHS = {"agent": "./graphs.py:agent", "asks_twice": "./graphs.py:asks_twice"}
+GRAPHS = {name: f"./graphs.py:{name}" for name in ("agent", "asks_twice", "hands_over")}
 _STARTED = b"Application started up"
 
 

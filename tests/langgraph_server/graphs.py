@@ -47,6 +47,13 @@ def work(state: State) -> State:
     return {"final_result": f"done: {done}"}
 
 
+def hand_over(state: State) -> State:
+    """Leave a mail to the gateway, as `gateway.act` does, and tell what came of it."""
+    mail = {"to": ["team@example.com"], "subject": "Shipped", "body": "It is out.\n"}
+    receipt = interrupt({"type": "gateway.act", "action": {"action_type": "send_email", "parameters": mail}})
+    return {"answers": [{"type": receipt["status"]}]}
+
+
 def _built(asking: Any) -> Any:
     builder = StateGraph(State)
     builder.add_node("gate", asking)
@@ -59,3 +66,4 @@ def _built(asking: Any) -> Any:
 
 agent = _built(gate)
 asks_twice = _built(twice)
+hands_over = _built(hand_over)

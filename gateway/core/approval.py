@@ -89,6 +89,7 @@ class Answer(StrEnum):
     EDIT_REFUSED = "edit-refused"
     NOT_OFFERED = "not-offered"
     ANSWERED = "answered"
+    OVERTAKEN = "overtaken"
     UNCLEAR = "unclear"
     DECIDED = "decided"
     NO_SUCH_ITEM = "no-such-item"
@@ -312,7 +313,12 @@ class Recalled:
     reason: str = ""
 
 
-Event = Asked | Voted | VotedByItem | Remarked | ClockStruck | Recalled
+@dataclass(frozen=True, slots=True)
+class AnsweredElsewhere:
+    """The graph no longer waits for an answer, since it got one that did not come through us."""
+
+
+Event = Asked | Voted | VotedByItem | Remarked | ClockStruck | Recalled | AnsweredElsewhere
 
 
 # --- facts: what we now hold true ------------------------------------------------------------------------
@@ -405,8 +411,26 @@ class Superseded:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """The graph was answered elsewhere; nobody need decide any more, and nothing follows from it here."""
+
+    id: str
+    at: datetime
+
+
 Fact = (
-    Opened | VoteCounted | Commented | Granted | Answered | Denied | Settled | Lapsed | Withdrawn | Superseded
+    Opened
+    | VoteCounted
+    | Commented
+    | Granted
+    | Answered
+    | Denied
+    | Settled
+    | Lapsed
+    | Withdrawn
+    | Superseded
+    | Overtaken
 )
 
 # What is not in this table is forbidden. An empty row is a final state.
@@ -421,6 +445,7 @@ TRANSITIONS: Mapping[State, Mapping[type[Fact], State]] = {
         Lapsed: State.EXPIRED,
         Withdrawn: State.CANCELLED,
         Superseded: State.SUPERSEDED,
+        Overtaken: State.SUPERSEDED,
     },
     State.APPROVED: {},
     State.REJECTED: {},
@@ -455,6 +480,9 @@ def decide(approval: Approval, event: Event, now: datetime) -> Outcome:
         return _opened(event.approval, now)
     if approval.state is not State.OPEN:
         return Outcome(Answer.ALREADY_DECIDED)
+    # Before the clock: a refusal by expiry would be told to a graph that waits for none.
+    if isinstance(event, AnsweredElsewhere):
+        return Outcome(Answer.OVERTAKEN, (Overtaken(approval.id, now),), _tell(approval, Letter.WITHDRAWN))
     if now >= approval.expires_at:
         return _lapsed(approval, now)
     match event:
@@ -501,6 +529,7 @@ def evolve(approval: Approval, fact: Fact) -> Approval:
             | Settled(at=at)
             | Lapsed(at=at)
             | Withdrawn(at=at)
+            | Overtaken(at=at)
         ):
             return replace(approval, state=state, decided_at=at)
 

@@ -182,6 +182,8 @@ GIVE_UP_AFTER = timedelta(hours=24)
 """How long a temporary refusal is retried before it counts as final."""
 AFTER_MISCONFIGURATION = timedelta(minutes=15)
 """How long to wait when the mail server refuses our login: no storm of failed logins."""
+WHILE_BUSY = timedelta(seconds=5)
+"""How long to wait before another look at a graph that runs elsewhere."""
 
 _FIRST_RETRY = timedelta(seconds=5)
 _LONGEST_RETRY = timedelta(minutes=15)

@@ -2,6 +2,7 @@
 
 from gateway.graphs.engine import (
     Builder,
+    GraphBusyError,
     GraphChangedError,
     GraphFailedError,
     GraphInDoubtError,
@@ -16,10 +17,12 @@ from gateway.graphs.engine import (
     sqlite_saver,
 )
 from gateway.graphs.foreign import Foreign, GraphLoadError, Kind, Saver, load, scratch_saver
+from gateway.graphs.server import Server, ServerSettings, Waiting
 
 __all__ = [
     "Builder",
     "Foreign",
+    "GraphBusyError",
     "GraphChangedError",
     "GraphFailedError",
     "GraphInDoubtError",
@@ -32,7 +35,10 @@ __all__ = [
     "Pending",
     "Progress",
     "Saver",
+    "Server",
+    "ServerSettings",
     "UnsafeCheckpointsError",
+    "Waiting",
     "assert_strict",
     "load",
     "scratch_saver",

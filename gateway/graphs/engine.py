@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import aiosqlite
@@ -60,8 +60,12 @@ class GraphFailedError(GraphsError):
     """A node raised; the thread stands before it, and another attempt runs it again."""
 
 
+class GraphBusyError(GraphsError):
+    """Something runs on the thread elsewhere, perhaps what we began; it is to be looked at again later."""
+
+
 class GraphsUnavailableError(GraphsError):
-    """The checkpoints cannot be read or written now; another attempt is safe."""
+    """The checkpoints, or the server, cannot be used now; another attempt is safe."""
 
 
 class UnsafeCheckpointsError(GraphsError):
@@ -111,6 +115,22 @@ class _Graph:
     inputs: frozenset[str] = frozenset()
 
 
+class Remote(Protocol):
+    """A graph that runs elsewhere; see `server.Server` for what each of these raises."""
+
+    async def start(self, thread: str, request: Mapping[str, Any]) -> Progress:
+        """Run a new thread until it asks or ends."""
+        ...
+
+    async def resume(self, thread: str, interrupt: str, value: Any, *, asked: str = "") -> Progress:
+        """Answer one pending question."""
+        ...
+
+    async def pending(self, thread: str) -> Progress | None:
+        """Read where a thread stands; None where there is nothing of it."""
+        ...
+
+
 class Graphs:
     """The graphs of this installation by name, over one saver; a thread belongs to one of them.
 
@@ -125,6 +145,7 @@ class Graphs:
         *,
         replayable_starts: Container[str] = frozenset(),
         foreign: Mapping[str, Foreign] = {},
+        remote: Mapping[str, Remote] = {},
     ) -> None:
         """Compile every graph.
 
@@ -135,6 +156,7 @@ class Graphs:
                 when they stop there, which is cheaper; a crash before that starts them anew.
             foreign: the graphs of others by name, over the same saver. Each of their steps is saved before
                 the next, and a crash in the middle of one leaves the thread in doubt, unless they may replay.
+            remote: the graphs by name that run elsewhere, with checkpoints of their own.
 
         Raises:
             UnsafeCheckpointsError: as `assert_strict`.
@@ -153,13 +175,14 @@ class Graphs:
             for name, each in foreign.items()
         }
         self._graphs = own | theirs
+        self._remote = remote
         self._replayable_starts = replayable_starts
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def names(self) -> frozenset[str]:
         """The graphs that can be started."""
-        return frozenset(self._graphs)
+        return frozenset(self._graphs) | frozenset(self._remote)
 
     async def start(self, graph: str, thread: str, request: Mapping[str, Any]) -> Progress:
         """Run a new thread until it asks or ends; one that was begun before is only brought that far.
@@ -168,8 +191,11 @@ class Graphs:
             GraphFailedError: a node raised.
             GraphChangedError: the thread waits at a node that is gone.
             GraphInDoubtError: it was begun and cut off, and must not be replayed.
+            GraphBusyError: it runs elsewhere, and has not come so far.
             GraphsUnavailableError: the checkpoints cannot be used.
         """
+        if remote := self._remote.get(graph):
+            return await remote.start(thread, request)
         driven = self._graphs[graph]
         durability: Durability = "exit" if graph in self._replayable_starts else "sync"
         async with self._turn(thread):
@@ -193,8 +219,11 @@ class Graphs:
             NotPendingError: the thread is unknown, waits for something else, or its graph has changed.
             GraphFailedError: a node raised.
             GraphInDoubtError: an earlier attempt was cut off, and must not be replayed.
+            GraphBusyError: it runs elsewhere, and has not come so far.
             GraphsUnavailableError: the checkpoints cannot be used.
         """
+        if remote := self._remote.get(graph):
+            return await remote.resume(thread, interrupt, value, asked=asked)
         driven = self._graphs[graph]
         async with self._turn(thread):
             if not again and not asked:
@@ -213,7 +242,10 @@ class Graphs:
             GraphChangedError: the thread waits at a node that is gone.
             GraphsUnavailableError: the checkpoints cannot be used.
         """
-        progress = await self._look(self._graphs[graph], thread)
+        if remote := self._remote.get(graph):
+            progress = await remote.pending(thread)
+        else:
+            progress = await self._look(self._graphs[graph], thread)
         return progress or Progress(pending=(), finished=False)
 
     @asynccontextmanager

@@ -211,6 +211,8 @@ def _facts(content: Content, details: Mapping[str, Any]) -> Iterable[tuple[str, 
             return (action[0], *_vote_facts(approval, content.posting), *_item_facts(approval))
         case Letter.EXPIRED, Approval():
             return (*action, ("Expired", _stamp(approval.expires_at, content.posting)))
+        case Letter.WITHDRAWN, Approval(state=State.SUPERSEDED):
+            return action
         case Letter.WITHDRAWN, Approval():
             return (*action, ("Withdrawn by", details["by"]), ("Reason", details["reason"]))
         case Letter.OUTCOME, Approval():

@@ -8,8 +8,7 @@ from gateway.service.base import (
     ThreadKnownError,
     View,
 )
-from gateway.service.decisions import Decisions
-from gateway.service.reports import Reports
+from gateway.service.sightings import Sightings
 
 __all__ = [
     "Ballot",
@@ -22,5 +21,5 @@ __all__ = [
 ]
 
 
-class Service(Decisions, Reports):
+class Service(Sightings):
     """All use cases. Every public coroutine is one event and returns after its commit."""

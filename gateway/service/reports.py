@@ -73,7 +73,7 @@ class Reports(UseCases):
     async def graph_stopped(self, row: OutboxRow, progress: Progress) -> None:
         """Record where a started or resumed graph has stopped: at questions, at an effect, or at its end."""
         thread = await self._store.read(lambda tx: tx.thread(str(row.thread)))
-        steps = [await self._step(thread, pending) for pending in progress.pending]
+        steps = [await self._named_step(thread, pending) for pending in progress.pending]
 
         def work(tx: Transaction) -> list[Answer]:
             now = self._clock()
@@ -90,6 +90,7 @@ class Reports(UseCases):
             return answers
 
         answers = await self._store.write(work)
+        step("stop-recorded")
         log.info(
             "graph.stopped",
             thread=thread.id,
@@ -110,6 +111,13 @@ class Reports(UseCases):
         await self._store.write(work)
         log.error("graph.failed", thread=row.thread, why=why)
         self.work_waits.set()
+
+    async def _named_step(self, thread: ThreadRow, pending: Pending) -> _Step:
+        """Read one pending interrupt; what parks its thread names it, so that it is known when seen again."""
+        step = await self._step(thread, pending)
+        if isinstance(step, _Park) and pending.id not in step.why:
+            return _Park(f"interrupt {pending.id}: {step.why}")
+        return step
 
     async def _step(self, thread: ThreadRow, pending: Pending) -> _Step:
         """Read one pending interrupt and prepare what it asks for."""
@@ -204,7 +212,7 @@ class Reports(UseCases):
         try:
             approval = _granted(tx, thread, asked.request)
         except _UngrantedError as error:
-            self._ledger.park(tx, thread.id, str(error), now)
+            self._ledger.park(tx, thread.id, f"interrupt {asked.interrupt}: {error}", now)
             return
         requested = EffectRequested(thread.id, approval.id, asked.interrupt, approval.digest, now)
         tx.record(thread.id, [requested])

@@ -14,6 +14,7 @@ from gateway.core.approval import (
     Granted,
     Lapsed,
     Opened,
+    Overtaken,
     Settled,
     State,
     Superseded,
@@ -29,7 +30,7 @@ from gateway.store.rows import AnyFact, StoredFact
 from gateway.store.threads import ThreadQueries
 
 _SPENT = frozenset({Performed.__name__, Doubted.__name__})
-_MOVES = (VoteCounted, Granted, Answered, Denied, Settled, Lapsed, Withdrawn, Superseded)
+_MOVES = (VoteCounted, Granted, Answered, Denied, Settled, Lapsed, Withdrawn, Superseded, Overtaken)
 
 
 class ApprovalQueries(ThreadQueries):
@@ -90,6 +91,14 @@ class ApprovalQueries(ThreadQueries):
             "SELECT 1 FROM approvals WHERE thread_id = :thread AND state = 'open' LIMIT 1", {"thread": thread}
         )
         return found.fetchone() is not None
+
+    def open_of(self, graph: str) -> list[Approval]:
+        """List the open approvals of a graph's threads, oldest first."""
+        where = (
+            "state = 'open' AND thread_id IN (SELECT id FROM threads WHERE graph = :graph)"
+            " ORDER BY opened_at, id"
+        )
+        return self._approvals(where, {"graph": graph})
 
     def due(self, now: datetime, limit: int) -> list[Approval]:
         """List the open approvals whose time is over, longest overdue first."""

@@ -175,7 +175,7 @@ class DecisionPage:
         page = {State.CANCELLED: "cancelled", State.SUPERSEDED: "superseded"}.get(state, "decided")
         if state in {State.EXPIRED, State.OPEN}:
             page = "expired"
-        own = state is State.SUPERSEDED and case.approval.votes[-1].by == case.view.reviewer
+        own = case.successor is not None and case.approval.votes[-1].by == case.view.reviewer
         gone = page == "expired" or (state in _GONE and not own)
         return self._pages.render(page, self._sheets.closed(case), 410 if gone else status)
 

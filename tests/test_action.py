@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import FIELDS, email_action
-from gateway.core.action import Action, Change, EditRefusedError, diff, digest, digest_of, edit
+from gateway.core.action import (
+    Action,
+    Change,
+    EditRefusedError,
+    Field,
+    FieldType,
+    diff,
+    digest,
+    digest_of,
+    edit,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
@@ -63,3 +73,20 @@ def test_an_edit_that_is_not_allowed_is_refused_by_name(edits: dict[str, Any], p
     with pytest.raises(EditRefusedError) as refused:
         edit(email_action(), edits, FIELDS)
     assert problem in refused.value.problems
+
+
+def test_one_is_not_true() -> None:
+    """T20: what Python takes for equal may be different JSON, and then it is a change that is shown."""
+    old = Action("kind", {"flag": 1, "other": "x"})
+    fields = [Field("flag", FieldType.JSON), Field("other", FieldType.STRING)]
+    new = edit(old, {"flag": [True], "other": "y"}, fields)
+    again = edit(Action("kind", {"flag": [1]}), {"flag": [True]}, fields)
+    assert [change.field for change in diff(old, new)] == ["flag", "other"]
+    assert [change.field for change in diff(Action("kind", {"flag": [1]}), again)] == ["flag"]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, float("inf"), "\ud800"])
+def test_what_has_no_exact_form_is_refused_as_an_edit(value: Any) -> None:
+    """A number that readers round, and half a character, have no digest that everybody finds again."""
+    with pytest.raises(EditRefusedError, match="cannot be kept exactly"):
+        edit(Action("kind", {"x": [1]}), {"x": [value]}, [Field("x", FieldType.JSON)])

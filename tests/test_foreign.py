@@ -388,6 +388,15 @@ async def test_an_expired_question_without_a_refusal_parks_the_thread(office: Of
     assert await thread_state(office, thread) is ThreadState.PARKED
 
 
+async def test_policy_consents_to_no_question_of_a_stranger(office: Office) -> None:
+    """T15: a tool's name says what the tool does, and nothing of what an MCP server asks in its name."""
+    form = {"type": "object", "properties": {"confirm": {"type": "boolean"}}, "required": ["confirm"]}
+    request = {"key": "k", "message": "Delete all data?", "requested_schema": form}
+    asked = {"type": "mcp_elicitation", "tool_name": "read", "requests": [request]}
+    _, (approval,) = await stopped(office, asked)
+    assert (approval.risk, approval.state) == (Risk.MEDIUM, State.OPEN)
+
+
 async def test_what_no_single_word_can_answer_is_answered_item_by_item(office: Office) -> None:
     """One call of the batch can only be approved and the other only answered: each takes its own."""
     value = batch(("pay", {}), ("ask", {}), allowed=("approve",))

@@ -436,3 +436,49 @@ def test_nothing_in_a_payload_says_who_decides(key: str) -> None:
     question = asked(value)
     assert question == asked(batch(("write", {key: "eve@example.com"})))
     assert question.proposals[0].risk is Risk.HIGH
+
+
+# --- schemas of strangers -----------------------------------------------------------------------------------
+
+
+def _doubling() -> dict[str, Any]:
+    links = {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+    return {"$defs": {**links, "a40": {"type": "null"}}, "$ref": "#/$defs/a0"}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$defs": {"x": {"anyOf": [{"$ref": "#/$defs/x"}] * 60}}, "$ref": "#/$defs/x"},
+        _doubling(),
+        {"type": "object", "properties": {"approve": {"type": "boolean"}}, "allOf": [{"$ref": "#"}]},
+        {
+            "type": "object",
+            "properties": {"approve": {"type": "boolean"}},
+            "patternProperties": {"^(a+)+$": {}},
+        },
+        {"type": "object", "properties": {"text": {"type": "string", "pattern": "^([a-z ]+)+$"}}},
+        {"type": "object", "properties": {"approve": {"type": "array", "uniqueItems": True}}},
+        {"enum": ["approve"], "if": {}},
+    ],
+)
+def test_a_schema_that_could_take_for_ever_is_not_used(schema: dict[str, Any]) -> None:
+    """A third party's schema neither stops the daemon nor gets an answer."""
+    assert isinstance(read({"question": "May I?"}, schema, foreign=True), Unknown)
+    form = {"key": "k", "message": "m", "requested_schema": schema}
+    asked = read({"type": "mcp_elicitation", "tool_name": "x", "requests": [form]}, foreign=True)
+    assert isinstance(asked, Question)
+    assert asked.terms.allows == ((Option.REJECT,),)
+
+
+def test_an_answer_holds_nothing_that_nobody_was_shown() -> None:
+    """T16: a value that the schema would fill in by itself is in no letter, so it is in no answer either."""
+    recipient = {
+        "type": "string",
+        "enum": ["evil@example.net", "a@example.com"],
+        "default": "evil@example.net",
+    }
+    properties = {"approve": {"type": "boolean"}, "recipient": recipient}
+    schema = {"type": "object", "properties": properties, "required": ["approve", "recipient"]}
+    assert isinstance(read({"question": "Send the summary?"}, schema, foreign=True), Unknown)

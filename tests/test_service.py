@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from builders import ALICE, BOB, NOW, policy, rule
+from gateway.actions import Actions
 from gateway.actions.send_email import NAME
+from gateway.actions.write_file import WriteFile
 from gateway.core import tokens
 from gateway.core.action import Action, digest
-from gateway.core.approval import Answer, Channel, Identity, State, Verdict
+from gateway.core.approval import Answer, Approval, Channel, Identity, State, Verdict
 from gateway.core.bounce import Failure
 from gateway.core.effects import Letter, Perform, ResumeGraph, StartGraph
 from gateway.core.execution import Receipt, ReceiptStatus, RowState, ThreadState
@@ -494,3 +496,59 @@ async def test_a_restart_tries_what_was_waiting(office: Office) -> None:
     assert not await office.claimed()
     await office.service.recover()
     assert len(await office.claimed()) == 1
+
+
+# --- what an editor has seen --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def filing(tmp_path: Path) -> AsyncIterator[tuple[Office, Path]]:
+    """An office that writes files below a directory, where an edit counts as its editor's approval."""
+    root = tmp_path / "root"
+    root.mkdir()
+    people = policy(high=rule(edit_approves=True))
+    async with open_office(tmp_path / "gateway.sqlite3", people) as office:
+        office.actions = Actions({"write_file": WriteFile(root=root)})
+        office.service._actions = office.actions
+        yield office, root
+
+
+async def successor(office: Office, asked: Approval) -> Approval:
+    found = await office.store.read(lambda tx: tx.approvals_of(asked.thread))
+    return next(each for each in found if each.replaces == asked.id)
+
+
+FILED = {
+    "action_type": "write_file",
+    "description": "",
+    "parameters": {"path": "a.txt", "content": "one\n"},
+    "risk_level": "high",
+}
+
+
+@pytest.mark.parametrize("is_page", [True, False])
+async def test_an_edit_approves_only_what_its_editor_has_seen(
+    filing: tuple[Office, Path], is_page: bool
+) -> None:
+    """T09, T20: what came into the action besides, such as a file that is there now, is asked about anew."""
+    office, root = filing
+    asked = await office.asked(FILED)
+    edits = {"content": "two\n"}
+    seen = await office.service.preview(asked, edits)
+    (root / "a.txt").write_text("somebody's work")
+    shown = {"shown": seen.digest} if is_page else {}
+    reply = await office.votes(asked, Verdict.MODIFY, edits=edits, diff_seen=True, **shown)
+    new = await successor(office, asked)
+    assert (reply.answer, new.state) == (Answer.MODIFIED, State.OPEN)
+    assert new.items[0].action.parameters["old_sha256"] is not None
+
+
+@pytest.mark.parametrize("is_page", [True, False])
+async def test_an_edit_that_was_seen_approves(filing: tuple[Office, Path], is_page: bool) -> None:
+    """Where nothing else has changed meanwhile, the editor need not confirm twice."""
+    office, _ = filing
+    asked = await office.asked(FILED)
+    edits = {"content": "two\n"}
+    shown = {"shown": (await office.service.preview(asked, edits)).digest} if is_page else {}
+    await office.votes(asked, Verdict.MODIFY, edits=edits, diff_seen=True, **shown)
+    assert (await successor(office, asked)).state is State.APPROVED

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.core import action as core
-from gateway.core.action import Action, Field, FieldType
+from gateway.core.action import Action, EditRefusedError, Field, FieldType
 from gateway.core.approval import Item
-from gateway.core.payload import Option, Proposal
+from gateway.core.payload import Option, Proposal, unfit
 from gateway.core.visible import one_line
 from gateway.letters import Row
 
@@ -45,7 +45,13 @@ def item(proposal: Proposal, allowed: Sequence[Option]) -> Item:
 
 
 def edited(before: Item, action: Action) -> Item:
-    """Make of an edited action the item that takes the place of `before`."""
+    """Make of an edited action the item that takes the place of `before`.
+
+    Raises:
+        EditRefusedError: it is longer than people could be shown.
+    """
+    if why := unfit(action.parameters):
+        raise EditRefusedError([f"the change is refused: {why}"])
     return Item(
         action=action,
         digest=core.digest(action),

@@ -98,22 +98,31 @@ def edit(action: Action, edits: Mapping[str, Any], editable: Iterable[Field]) ->
     ]
     if problems:
         raise EditRefusedError(problems)
+    if inexact := [name for name, value in edits.items() if not _is_exact(value)]:
+        raise EditRefusedError([f"{name} {_INEXACT}" for name in inexact])
     edited = replace(action, parameters={**action.parameters, **edits})
-    if edited.parameters == action.parameters:
+    if not diff(action, edited):
         raise EditRefusedError(["nothing would change"])
     return edited
 
 
 def diff(old: Action, new: Action) -> tuple[Change, ...]:
-    """List the parameters that differ, in the new action's order."""
+    """List the parameters that differ as JSON, where 1 is not true, in the new action's order."""
     names = dict.fromkeys((*new.parameters, *old.parameters))
-    return tuple(
-        Change(name, old.parameters.get(name), new.parameters.get(name))
-        for name in names
-        if old.parameters.get(name) != new.parameters.get(name)
-    )
+    changes = (Change(name, old.parameters.get(name), new.parameters.get(name)) for name in names)
+    return tuple(each for each in changes if rfc8785.dumps(each.old) != rfc8785.dumps(each.new))
 
 
+def _is_exact(value: Any) -> bool:
+    """Whether there is one canonical form of the value, which every reader takes for the same."""
+    try:
+        rfc8785.dumps(value)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+_INEXACT = "cannot be kept exactly: whole numbers go up to 9007199254740991, text is whole characters"
 _TYPES = {str: FieldType.STRING, int: FieldType.INTEGER, float: FieldType.NUMBER, bool: FieldType.BOOLEAN}
 _WANTED = {
     FieldType.STRING: "text",

@@ -30,6 +30,8 @@ PLAIN = "plain"
 
 LONGEST = 50_000
 """Octets of canonical JSON that a foreign graph's payload may have, so that people can be shown all."""
+LONGEST_OWN = 2_000_000
+"""The same for our own graph; what its actions may hold is less, and said by each kind."""
 
 
 class Option(StrEnum):
@@ -125,8 +127,8 @@ def read(value: Any, schema: Any = None, answers: Answers | None = None, *, fore
     """
     kind = value.get("type") if isinstance(value, Mapping) else None
     own = _OWN.get(kind) if isinstance(kind, str) else None
-    if foreign and (why := _unfit([value, schema])):
-        return Unknown(why)
+    if why := unfit([value, schema], LONGEST if foreign else LONGEST_OWN):
+        return Unknown(f"its payload cannot be shown: {why}")
     if own is not None:
         asked = own(value)
         if foreign and isinstance(asked, Question) and asked.dialect == APPROVAL_REQUEST:
@@ -165,9 +167,23 @@ def refusal(dialect: str, terms: Terms, reason: str) -> Any:
     return answer(dialect, terms, [Decision(option=Option.REJECT, message=reason)] * len(terms.allows))
 
 
+def names_tools(dialect: str) -> bool:
+    """Whether its questions are about calls of the graph's own tools, whose names say what they do."""
+    return dialect not in {ELICITATION, TYPED, PLAIN}
+
+
 def is_foreign(dialect: str) -> bool:
     """Whether the graph carries out by itself what it asks about, so that the gateway never does."""
     return dialect not in {APPROVAL_REQUEST, ACT}
+
+
+def unfit(value: Any, longest: int = LONGEST) -> str:
+    """Say why a payload cannot be kept, digested and shown in full; empty where it can."""
+    try:
+        octets = rfc8785.dumps(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        return f"it is not plain JSON ({type(error).__name__})"
+    return f"it is longer than {longest} octets" if len(octets) > longest else ""
 
 
 # --- our own ----------------------------------------------------------------------------------------------
@@ -458,15 +474,6 @@ def _tool(name: str, args: Mapping[str, Any], description: Any) -> Proposal:
     return Proposal(
         type=name, parameters=args, description=description if isinstance(description, str) else ""
     )
-
-
-def _unfit(value: Any) -> str:
-    """Say why a payload cannot be kept, digested and shown in full; empty where it can."""
-    try:
-        octets = rfc8785.dumps(value)
-    except (ValueError, TypeError, RecursionError) as error:
-        return f"its payload is not plain JSON ({type(error).__name__})"
-    return f"its payload is longer than {LONGEST} octets" if len(octets) > LONGEST else ""
 
 
 def _risk(word: Any) -> Risk:

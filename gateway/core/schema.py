@@ -1,6 +1,7 @@
 """What a JSON Schema asks of an answer: whether one fits, and how it would have a decision worded.
 
-A schema is a graph's own, so nothing is fetched for it and nothing in it is trusted to be well-formed.
+A schema is a graph's own or of somebody behind it, so nothing is fetched for it, nothing in it is trusted to
+be well-formed, and one that could take long to hold an answer against is not used at all.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,23 @@ RESPONDING = ("respond", "response", "answer", "reply")
 _REMARKS = ("message", "feedback", "comment", "reason", "note", "text", "response", "answer")
 _DEEPEST = 8
 _LONGEST = 300
+_MOST_PARTS = 1_000
+_DEEPEST_PART = 40
+_KEYWORDS = frozenset(
+    {"$schema", "$id", "$ref", "$defs", "$comment", "definitions", "title", "description", "default"}
+    | {"examples", "deprecated", "readOnly", "writeOnly", "discriminator", "format", "nullable"}
+    | {"type", "enum", "const", "properties", "required", "additionalProperties", "items", "anyOf", "oneOf"}
+    | {"minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    | {"multipleOf", "minItems", "maxItems", "minProperties", "maxProperties", "enumNames"}
+)
 _NONE = object()
 
 
 def problem(schema: Any, value: Any) -> str:
     """Say why `value` does not fit `schema`; empty where it does. Never raises."""
     # Here, because commands that only look must start quickly, and they load this module.
+    if why := unusable(schema):
+        return why
     from jsonschema import Draft202012Validator  # noqa: PLC0415
     from jsonschema.exceptions import best_match  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
@@ -30,6 +42,44 @@ def problem(schema: Any, value: Any) -> str:
     except Exception as error:  # noqa: BLE001 - a broken schema raises whatever it likes
         return f"the schema of the answer cannot be used: {type(error).__name__}"
     return f"{_place(found.absolute_path)}{found.message}"[:_LONGEST] if found else ""
+
+
+def unusable(schema: Any) -> str:
+    """Say why a schema is not used, if it is not: it is too large written out, or has a costly keyword.
+
+    Patterns, and schemas that hold for the same value side by side, can take for ever on a short answer.
+    """
+    try:
+        _written_out(schema, schema, 0, [_MOST_PARTS])
+    except _UnusableError as error:
+        return f"the schema of the answer is not used: {error}"
+    return ""
+
+
+class _UnusableError(ValueError):
+    """The message says what there is too much of."""
+
+
+def _written_out(schema: Any, root: Any, depth: int, left: list[int]) -> None:
+    """Walk a schema with every reference followed, wherever it stands; `left` counts what may still come."""
+    left[0] -= 1
+    if left[0] < 0 or depth > _DEEPEST_PART:
+        raise _UnusableError("it is too large")
+    if isinstance(schema, bool):
+        return
+    if not isinstance(schema, Mapping):
+        raise _UnusableError("it is no JSON Schema")
+    if strange := sorted(map(str, schema.keys() - _KEYWORDS)):
+        raise _UnusableError(f"it has {strange[0]!r}")
+    if "$ref" in schema:
+        _written_out(_referred(str(schema["$ref"]), root), root, depth + 1, left)
+    for name in ("anyOf", "oneOf"):
+        for each in schema.get(name) or ():
+            _written_out(each, root, depth + 1, left)
+    properties = schema.get("properties") or {}
+    inner = properties.values() if isinstance(properties, Mapping) else ()
+    for each in (*inner, schema.get("items", True), schema.get("additionalProperties", True)):
+        _written_out(each, root, depth + 1, left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +107,8 @@ def responding(schema: Any, message: str) -> tuple[Any, ...]:
 
 
 def _worded(schema: Any, meaning: _Meaning) -> tuple[Any, ...]:
+    if unusable(schema):
+        return ()
     try:
         found = [
             value
@@ -117,11 +169,8 @@ def _object(branch: Mapping[str, Any], root: Any, meaning: _Meaning) -> Any:
         return _NONE
     if meaning.message or required.intersection(remarks):
         value |= dict.fromkeys(remarks, meaning.message)
-    for name in required - value.keys():
-        if "default" not in properties.get(name, {}):
-            return _NONE
-        value[name] = properties[name]["default"]
-    return value
+    # What else is required nobody has been shown, whatever its default.
+    return value if required <= value.keys() else _NONE
 
 
 def _decision(schema: Mapping[str, Any], meaning: _Meaning) -> Any:

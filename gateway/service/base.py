@@ -48,6 +48,9 @@ class Ballot:
     evidence: str = ""
     edits: Mapping[str, Any] = field(default_factory=dict)
     diff_seen: bool = False
+    """Whether the voter confirmed an edit's difference, or typed its exact values."""
+    shown: str = ""
+    """The digest of the edited action whose difference was confirmed; empty where values were typed."""
     item: int | None = None
     """The one item it is about, counted from 1; None is all that are still undecided."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from gateway import claims
 from gateway.actions import ActionRefusedError
 from gateway.core import tokens
-from gateway.core.action import EditRefusedError
+from gateway.core.action import EditRefusedError, diff
 from gateway.core.approval import (
     Answer,
     Approval,
@@ -141,7 +141,7 @@ class Decisions(UseCases):
             return Reply(Answer.EDIT_REFUSED, approval, error.problems)
         except ActionRefusedError as error:
             return Reply(Answer.EDIT_REFUSED, approval, (str(error),))
-        return Voted(vote, edited, ballot.diff_seen)
+        return Voted(vote, edited, diff_seen=ballot.diff_seen and _is_what_was_seen(ballot, approval, edited))
 
     async def vote_by_item(self, ballots: Sequence[Ballot]) -> Reply:
         """Count what one person decided about several items of one approval, all of it or nothing.
@@ -264,3 +264,11 @@ class Decisions(UseCases):
         if why := unanswerable(edited):
             raise EditRefusedError([why])
         return edited
+
+
+def _is_what_was_seen(ballot: Ballot, approval: Approval, edited: Approval) -> bool:
+    """Whether an edit makes exactly what its editor saw or typed: files and rows may change meanwhile."""
+    if ballot.shown:
+        return ballot.shown == edited.digest
+    changes = diff(approval.items[0].action, edited.items[0].action)
+    return {change.field for change in changes} <= ballot.edits.keys()

@@ -148,8 +148,11 @@ class Reports(UseCases):
             for each, allowed in zip(question.proposals, allows, strict=True)
         )
         risk = reduce(higher, (known.get(each.type, Risk.HIGH) for each in question.proposals))
-        # Policy can only approve: where that is no answer, it is people who are asked.
-        if any(Option.APPROVE not in allowed for allowed in allows):
+        # Policy can only approve: where that is no answer, or what is asked has no name that says what it
+        # does, it is people who are asked.
+        if not payload.names_tools(question.dialect) or any(
+            Option.APPROVE not in allowed for allowed in allows
+        ):
             risk = higher(risk, Risk.MEDIUM)
         return self._question(thread, pending, question, items, risk)
 

@@ -92,11 +92,11 @@ class DecisionPage:
             return self._question(case, Filled(form=form, problems=error.problems), 422)
         if problem := _problem(form, edits=bool(edits)):
             return self._question(case, Filled(form=form, problems=(problem,)), 422)
-        verdict = Verdict(form["decision"])
+        verdict, shown = Verdict(form["decision"]), form.get("shown", "")
         if verdict is Verdict.MODIFY:
             if "again" in form:
                 return self._question(case, Filled(form=form))
-            if not forms.same(form.get("confirmed", ""), self._nonces.diff(case.view, edits)):
+            if not forms.same(form.get("confirmed", ""), self._nonces.diff(case.view, edits, shown)):
                 return await self._preview(case, form)
         ballot = Ballot(
             approval=case.approval.id,
@@ -108,6 +108,7 @@ class DecisionPage:
             evidence=case.view.jti,
             edits=edits if verdict is Verdict.MODIFY else {},
             diff_seen=True,
+            shown=shown,
         )
         return await self._counted(await self._service.vote(ballot), case, form, token)
 

@@ -29,9 +29,9 @@ class Nonces:
         """Mark a page that shows the question."""
         return self._mac("page", view)
 
-    def diff(self, view: View, edits: Mapping[str, Any]) -> str:
-        """Mark a page that shows what exactly these edits would change."""
-        return self._mac("diff", view, edits)
+    def diff(self, view: View, edits: Mapping[str, Any], shown: str) -> str:
+        """Mark a page that shows what exactly these edits make of a question: that of digest `shown`."""
+        return self._mac("diff", view, [edits, shown])
 
     def check(self, view: View, given: str) -> None:
         """Refuse a form that is not from a page shown for this link.
@@ -42,9 +42,9 @@ class Nonces:
         if not same(given, self.page(view)):
             raise RefusedError(403, "stale-form", "the form does not come from the page of this link")
 
-    def _mac(self, purpose: str, view: View, edits: Mapping[str, Any] | None = None) -> str:
+    def _mac(self, purpose: str, view: View, more: Any = None) -> str:
         approval = view.approval
-        parts = [purpose, view.jti, approval.id, approval.digest, edits]
+        parts = [purpose, view.jti, approval.id, approval.digest, more]
         return hmac.digest(self._key, json.dumps(parts, sort_keys=True).encode(), "sha256").hex()
 
 

@@ -165,7 +165,8 @@ class Sheets:
                 "comment": filled.form.get("comment", ""),
                 **texts,
                 "nonce": self._nonces.page(case.view),
-                "confirmed": self._nonces.diff(case.view, edits),
+                "shown": candidate.digest,
+                "confirmed": self._nonces.diff(case.view, edits, candidate.digest),
             },
         }
 

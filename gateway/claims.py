@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.core import ballots, tokens
 from gateway.core.action import Field, digest, digest_of
-from gateway.core.approval import Approval
+from gateway.core.approval import Approval, Verdict
 from gateway.core.policy import Policy, Reviewer
 from gateway.core.reply import Context
 from gateway.core.tokens import Claim, Purpose, Signatory
@@ -45,6 +45,7 @@ def context_of(tx: Transaction, approval: Approval, person: Reviewer, policy: Po
         words=policy.words,
         letters=tx.texts_to(approval.id, person.email),
         items=len(approval.items),
+        takes_words=len(approval.items) == 1 and Verdict.RESPOND in approval.offers,
     )
 
 

@@ -94,6 +94,33 @@ def story(tx: Transaction, approval: str) -> dict[str, Any]:
     }
 
 
+def thread_story(tx: Transaction, thread: str) -> dict[str, Any]:
+    """Say what became of a thread, and of each question it has asked.
+
+    Raises:
+        NotFoundError: there is no such thread.
+    """
+    row = tx.thread(thread)
+    asked = sorted(tx.approvals_of(thread), key=lambda approval: approval.opened_at)
+    return {
+        **_thread(row),
+        "requester": row.requester,
+        "approvals": [brief(tx, approval) for approval in asked],
+    }
+
+
+def thread_text(told: Mapping[str, Any]) -> str:
+    """Lay a thread out for a terminal."""
+    asked = [_columns(row["id"], row["state"], row["risk"], row["summary"]) for row in told["approvals"]]
+    return "\n".join(
+        [
+            f"thread {told['id']} of {told['graph']}, asked for by {told['requester']}: {told['state']}",
+            *([reveal(told["result"])] if told["result"] else []),
+            *(asked or ["it has put no question to anybody"]),
+        ]
+    )
+
+
 def _is_settled(row: OutboxRow) -> bool:
     """Whether a person has already said what became of it."""
     return "resolved_by" in row.evidence.get("receipt", {}).get("detail", {})

@@ -289,3 +289,11 @@ def test_the_manual_and_the_schema_are_printed(home: Path) -> None:
 def test_times_are_compared_in_the_future(approval: Approval) -> None:
     """The fixture's question is open whenever these tests run."""
     assert approval.expires_at.year > NOW.year + 50
+
+
+def test_a_thread_is_shown_with_all_that_it_asked(home: Path, approval: Approval) -> None:
+    """Also one that asked nobody: a refused action would be nowhere else to be seen."""
+    assert [each["id"] for each in printed(home, "show", approval.thread)["approvals"]] == [approval.id]
+    refused = printed(home, "submit", "Send an email to team@example.com about lunch")["thread_id"]
+    assert "has put no question to anybody" in gateway(home, "show", refused).stdout
+    gateway(home, "show", "NOTHING", code=Exit.NOT_FOUND)

@@ -628,3 +628,22 @@ def test_damage_never_raises(path: Path, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at : at + data.draw(st.integers(0, 20))] = data.draw(st.binary(max_size=4))
     assert read(bytes(raw), CONTEXT).said in Said
+
+
+@pytest.mark.parametrize(
+    "text", ["Make it shorter", "Please say where to.", "Add a link to it, then ask me again"]
+)
+def test_words_are_an_answer_where_a_question_takes_them(text: str) -> None:
+    """An order decides nothing, so it is asked about, unless it is what the agent waits for."""
+    assert read(mail(text), CONTEXT).said is not Said.APPROVE
+    reading = read(mail(text), replace(CONTEXT, takes_words=True))
+    assert (reading.said, reading.comment) == (Said.RESPOND, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["ok", "Yes, go ahead", "I do not approve", "aprove", "Approve it if Bob agrees", "thanks"]
+)
+def test_who_wanted_to_decide_is_asked_what(text: str) -> None:
+    """T21: near a decision, words are neither a decision nor an answer to the agent."""
+    reading = read(mail(text), replace(CONTEXT, takes_words=True))
+    assert reading.said in {Said.UNCLEAR, Said.IGNORED}

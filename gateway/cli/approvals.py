@@ -75,7 +75,9 @@ def submit(
 
     thread = with_service(config, start, loaded)
     show_result(
-        {"thread_id": thread}, f"recorded as thread {thread}; see it with: gateway list", as_json=as_json
+        {"thread_id": thread},
+        f"recorded as thread {thread}; see what becomes of it with: gateway show {thread}",
+        as_json=as_json,
     )
 
 
@@ -100,12 +102,24 @@ def list_(
 
 
 @app.command()
-def show(approval: ApprovalId, config: ConfigFile = DEFAULT_CONFIG, *, as_json: Json = False) -> None:
-    """Tell the whole story of one approval."""
+def show(
+    approval: Annotated[str, typer.Argument(help="Number of the approval, or id of a thread.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Tell the whole story of one approval, or what became of a thread and all that it asked."""
     from gateway import overview
+    from gateway.store import NotFoundError
 
     with reading(config) as tx:
-        story = overview.story(tx, approval_number(approval))
+        try:
+            thread = overview.thread_story(tx, approval.strip())
+        except NotFoundError:
+            story = overview.story(tx, approval_number(approval))
+        else:
+            show_result(thread, overview.thread_text(thread), as_json=as_json)
+            return
     show_result(story, overview.story_text(story), as_json=as_json)
 
 

@@ -95,10 +95,11 @@ def _is_called(text: str) -> bool:
     return len(named) <= most and not doubtful and capitals
 
 
-def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH) -> bool:
+def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH, *, is_asked_for: bool = False) -> bool:
     """Whether the lines ask or tell something and decide nothing: no word of them is near a decision.
 
-    Whoever says `ok`, `I do not approve` or `aprove` wanted to decide, and is asked what.
+    Whoever says `ok`, `I do not approve` or `aprove` wanted to decide, and is asked what. An order such as
+    `Make it shorter` is a remark only where the question takes words for an answer.
     """
     filled = [line for line in lines if plain(line).strip()]
     said = [word for line in filled for word in words(line)]
@@ -108,6 +109,8 @@ def is_remark(lines: Iterable[str], known: Vocabulary = ENGLISH) -> bool:
     enough = len(said) >= _FEWEST_WORDS or any(
         len(word) >= _UNSPACED_REMARK for word in said if not word.isascii()
     )
+    if is_asked_for:
+        return bool(said) and not answers
     return enough and not answers and not any(map(_orders, filled))
 
 

@@ -82,6 +82,8 @@ class Context:
     """The texts of the letters that may be answered and quoted; none where they are not known."""
     items: int = 1
     """How many items are decided; a line with an item's number counts only where it is more than one."""
+    takes_words: bool = False
+    """Whether the question takes an answer in words besides a decision."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -335,7 +337,7 @@ def _no_decision(text: Fresh, opening: grammar.Opening, context: Context, writer
         return replace(_ignored(Reason.FORWARDED), line=line)
     if opening.flaw is grammar.Flaw.NO_VERB:
         said = signature.divide((*text.lines, *text.below), writer).remarks
-        if grammar.is_remark(said, context.vocabulary):
+        if grammar.is_remark(said, context.vocabulary, is_asked_for=context.takes_words):
             return Reading(said=Said.RESPOND, reason=Reason.COMMENT, line=line, comment=_comment(said))
     reason = Reason(opening.flaw or grammar.Flaw.NO_VERB)
     if opening.verb and grammar.other_verb(opening.verb, text.lines):

@@ -20,6 +20,14 @@ SUBJECT_LENGTH = 90
 """Characters of a subject, with the `Re: ` of a follow-up."""
 
 _PREVIEW_LENGTH = 200
+_SAMPLES: Mapping[FieldType, str] = {
+    FieldType.STRING: "new text",
+    FieldType.STRINGS: "first, second",
+    FieldType.INTEGER: "12",
+    FieldType.NUMBER: "12.5",
+    FieldType.BOOLEAN: "true",
+    FieldType.JSON: '{"name": "value"}',
+}
 _MATCHED_LINES = 200
 _DETAILS: Mapping[str, Any] = {
     "answer": "",
@@ -85,7 +93,7 @@ class Answers:
     reference: str | None
     editable: tuple[str, ...]
     example: str
-    """The field to explain an edit with."""
+    """A line that changes a field, to explain an edit with."""
     each: bool
     """Whether single items of several may be answered by their numbers."""
     limits: tuple[str, ...]
@@ -375,5 +383,6 @@ def _word(address: str, title: str, word: str, closing: Iterable[str]) -> str:
 
 
 def _example(fields: Iterable[Field]) -> str:
-    names = [field.name for field in sorted(fields, key=lambda field: field.type is not FieldType.STRING)]
-    return names[0] if names else ""
+    """Write a line that changes a field, a text if there is one."""
+    ordered = sorted(fields, key=lambda field: field.type is not FieldType.STRING)
+    return f"{ordered[0].name}: {_SAMPLES[ordered[0].type]}" if ordered else ""

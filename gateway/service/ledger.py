@@ -143,7 +143,10 @@ class Ledger:
         tx.set_thread(thread, ThreadState.PARKED, now, why)
         alert = Alert(
             what="A thread is parked.",
-            next="It stays where it is; gateway list shows it. Ask anew when the cause is mended.",
+            next=(
+                f"It stays where it is; gateway show {thread} tells what it has asked. Before you ask"
+                " anew, see what its nodes may have done by then."
+            ),
             facts={"thread": thread, "reason": why},
         )
         self.alert(tx, alert, None, now)

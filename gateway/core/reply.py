@@ -230,6 +230,8 @@ def _divided(mail: Mail, text: str, letters: Sequence[str]) -> Fresh:
 
 
 def _judge(mail: Mail, body: str, context: Context) -> Reading:
+    if context.items > 1:
+        body = ballots.set_apart(body, context.vocabulary)
     whole = _divided(mail, body, context.letters)
     text = _past_greeting(whole, context)
     opening = grammar.opening(text.lines[0], context.vocabulary) if text.lines else _NOTHING
@@ -285,6 +287,10 @@ def _each(text: Fresh, context: Context, writer: frozenset[str]) -> Reading:
     flaw = ballots.flaw(found, context.items, writer, context.vocabulary)
     if text.forwarded or flaw:
         return replace(_unclear(Reason(flaw) if flaw else Reason.FORWARDED), line=text.lines[0])
+    for beneath in ballots.beneath(found):
+        below = replace(text, lines=("", *beneath))
+        if doubt := _not_only_approved(below, "", context.fields or (), writer):
+            return replace(_unclear(doubt), line=text.lines[0])
     said: list[ItemSaid] = []
     for part in found.numbered:
         alone = replace(text, lines=part.lines)

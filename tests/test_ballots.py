@@ -198,6 +198,26 @@ def test_text_and_html_have_to_say_the_same_of_each_item() -> None:
         assert (reading.said, reading.reason) == (Said.UNCLEAR, Reason.DISAGREE)
 
 
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<ol><li>approve</li></ol>",
+        '<ol start="2"><li>approve</li></ol>',
+        '<ol start="2"><li>reject</li></ol>',
+        "<p style='mso-list:l0'><![if !supportLists]><span>2.</span><![endif]>approve</p>",
+    ],
+)
+def test_a_number_that_a_program_made_a_list_of_is_not_lost(html: str) -> None:
+    """Outlook turns `2. approve` into a list, whose text may have no number: that is no word for all."""
+    alone = EmailMessage()
+    alone["From"] = "Alice Lee <alice@example.com>"
+    alone.set_content(html, subtype="html")
+    for raw in (alone.as_bytes(), mail("approve\n", html), mail("2. approve\n", html)):
+        reading = read(raw, THREE)
+        assert reading.said in {Said.UNCLEAR, Said.EACH}, reading
+        assert [each.item for each in reading.items] in ([], [2])
+
+
 def test_a_forwarded_mail_decides_no_item() -> None:
     """Numbered or not, what is passed on is nobody's answer."""
     raw = mail("1 approve").replace(b"Subject: Re:", b"Subject: Fwd:")

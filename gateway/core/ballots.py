@@ -54,6 +54,14 @@ def names_item(line: str, items: int) -> bool:
     return match is not None and 0 < int(match[1]) <= items
 
 
+def has_numbered_list(html: str) -> bool:
+    """Whether programs may have made a list of typed numbers, which are then no part of its text.
+
+    Our letters have none, so that it is the writer's.
+    """
+    return _NUMBERED_LIST.search(html) is not None
+
+
 def divide(lines: Sequence[str], known: Vocabulary) -> Ballots:
     """Part the lines of a reply; each line with a number and a verb begins another item's."""
     above: list[str] = []
@@ -136,6 +144,7 @@ def labelled(quote: Sequence[str]) -> list[str]:
 
 _ROW = re.compile(r"^([\s>*_]*)([0-9]{1,4})\.\s(\S)")
 _NUMBER = re.compile(r"[\s*_#]*([0-9]{1,4})(?:[.):]|\s[-\u2013\u2014])?\s+(?=\S)")
+_NUMBERED_LIST = re.compile(r"<ol\b|mso-list:", re.IGNORECASE)
 _BEGINS = re.compile(r"\W*([0-9]{1,4})\b(?![.,][0-9])")
 _NUMBERS = re.compile(r"(?<![\w.,])[0-9]{1,4}(?![\w]|[.,][0-9])")
 _ENDED = re.compile(r"[.!;\u3002\uff01]\s*")

@@ -93,11 +93,13 @@ def test_a_number_and_a_verb_decide_one_item(text: str, wanted: list[tuple[Any, 
         ("1 approve, 2 reject", "two-verbs"),
         ("1 approve 2 approve", "extra-words"),
         ("1 approve?\n2 reject", "hedged"),
-        ("1 approve\n2 reject too expensive\n\nHold 1 until Monday.", "extra-words"),
+        ("1 approve\n2 reject too expensive\n\nHold 1 until Monday.", "hedged"),
         ("1 approve\n2 reject too expensive. Hold 1 until Monday.", "hedged"),
         ("1 approve\n2 reject too expensive, and wait with the other one", "hedged"),
         ("1 approve\n2 reject unless 1 fails", "hedged"),
-        ("1 approve\n2 reject too expensive\nUse the cheap courier", "extra-words"),
+        ("1 approve\n2 reject too expensive\n\nCheers,\nAlice\n\nPS: hold 1 until Monday", "hedged"),
+        ("1 approve\n2 reject too expensive\n\n-- \nAlice\nOnly after Monday", "hedged"),
+        ("1 approve\n2 reject too expensive\nUse the cheap courier", "hedged"),
         ("1 reject too expensive, 3 perhaps", "hedged"),
         ("1 reject too expensive\nnot sure about 3", "hedged"),
         ("1 reject too expensive\nMaybe the rest next week", "hedged"),
@@ -173,6 +175,15 @@ def test_a_changed_copy_of_the_letter_is_no_approval(answer: str) -> None:
         assert understood(f"{answer}\n\n{head}{quote}\n", context).said in said
 
 
+@pytest.mark.parametrize("head", ["Approvals <approvals@example.com> wrote:", ">>>>> On Sat, X wrote:"])
+def test_a_quote_right_below_takes_no_answer_in(head: str) -> None:
+    """The heading of a quote may begin with a number; answers that stand on it do not."""
+    quote = "\n".join(f"> {line}" for line in LETTER.splitlines())
+    for answer in ("1 approve", "2 reject\n1 approve", "1 approve\nThanks"):
+        reading = understood(f"{answer}\n{head}\n{quote}\n", Context(items=2, letters=(LETTER,)))
+        assert 1 in [each.item for each in reading.items], answer
+
+
 def test_text_and_html_have_to_say_the_same_of_each_item() -> None:
     """A mail with two faces decides nothing."""
     html = "<p>1 approve<br>2 reject</p>"
@@ -185,6 +196,26 @@ def test_text_and_html_have_to_say_the_same_of_each_item() -> None:
     ):
         reading = read(mail("1 approve\n2 reject\n", other), THREE)
         assert (reading.said, reading.reason) == (Said.UNCLEAR, Reason.DISAGREE)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<ol><li>approve</li></ol>",
+        '<ol start="2"><li>approve</li></ol>',
+        '<ol start="2"><li>reject</li></ol>',
+        "<p style='mso-list:l0'><![if !supportLists]><span>2.</span><![endif]>approve</p>",
+    ],
+)
+def test_a_number_that_a_program_made_a_list_of_is_not_lost(html: str) -> None:
+    """Outlook turns `2. approve` into a list, whose text may have no number: that is no word for all."""
+    alone = EmailMessage()
+    alone["From"] = "Alice Lee <alice@example.com>"
+    alone.set_content(html, subtype="html")
+    for raw in (alone.as_bytes(), mail("approve\n", html), mail("2. approve\n", html)):
+        reading = read(raw, THREE)
+        assert reading.said in {Said.UNCLEAR, Said.EACH}, reading
+        assert [each.item for each in reading.items] in ([], [2])
 
 
 def test_a_forwarded_mail_decides_no_item() -> None:
@@ -231,6 +262,40 @@ def test_no_item_is_approved_but_by_a_line_of_its_own(lines: list[str]) -> None:
             assert not {"but wait", "not 2", "only 1", "APPROVE", "the rest later", "2?", "ok"} & set(typed)
     if reading.said is Said.APPROVE:
         assert not any(line[0].isdigit() for line in typed)
+
+
+_TAILS = st.lists(
+    st.sampled_from(
+        [
+            *("", "Thanks", "Looks good to me", "Best regards,", "Alice Lee", "Finance, Example Ltd", "-- "),
+            *(
+                "but wait",
+                "only today",
+                "order: A7",
+                "PS: hold it",
+                "2",
+                "REJECT",
+                "is it paid?",
+                "Send it now",
+            ),
+            *("On Monday, Approvals <approvals@example.com> wrote:", "> 1. order: A17", "> APPROVE", "typed"),
+        ]
+    ),
+    max_size=6,
+)
+
+
+@given(_TAILS)
+def test_what_stands_under_a_numbered_approval_is_judged_as_under_a_bare_one(tail: list[str]) -> None:
+    """Also where the last number is a rejection: what follows may be meant for all of it."""
+    below = "\n".join(tail)
+    bare = read(mail(f"APPROVE\n\n{below}\n"))
+    for answers in ("1 APPROVE", "1 APPROVE\n2 REJECT too expensive", "2 REJECT too expensive\n1 APPROVE"):
+        numbered = understood(f"{answers}\n\n{below}\n", Context(items=2))
+        if bare.said is not Said.APPROVE:
+            assert numbered.said is not Said.EACH, (answers, bare)
+        else:
+            assert numbered.said is Said.EACH, (answers, numbered)
 
 
 def test_a_letters_rows_are_renamed_item_by_item() -> None:

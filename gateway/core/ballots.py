@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.core import grammar, signature
+from gateway.core import grammar, quotes, signature
 from gateway.core.grammar import Opening
 from gateway.core.vocabulary import CONDITIONS, DENIALS, STRONG, Verb, Vocabulary, word_set
 
@@ -54,6 +54,14 @@ def names_item(line: str, items: int) -> bool:
     return match is not None and 0 < int(match[1]) <= items
 
 
+def has_numbered_list(html: str) -> bool:
+    """Whether programs may have made a list of typed numbers, which are then no part of its text.
+
+    Our letters have none, so that it is the writer's.
+    """
+    return _NUMBERED_LIST.search(html) is not None
+
+
 def divide(lines: Sequence[str], known: Vocabulary) -> Ballots:
     """Part the lines of a reply; each line with a number and a verb begins another item's."""
     above: list[str] = []
@@ -82,15 +90,46 @@ def flaw(ballots: Ballots, items: int, writer: frozenset[str], known: Vocabulary
         return Flaw.EDIT
     others = set(range(1, items + 1)) - set(named)
     for part, following in zip(ballots.numbered, (*ballots.numbered[1:], None), strict=True):
-        if Verb.APPROVE in verbs:
-            doubt = _beside_approval(part, set(range(1, items + 1)) - {part.item}, writer)
-            if not doubt and following and _may_be_wrapped(part.lines[-1]):
-                doubt = Flaw.EXTRA_WORDS
+        if Verb.APPROVE not in verbs:
+            doubtful = _leaves_open(part, others, writer)
         else:
-            doubt = Flaw.HEDGED if _leaves_open(part, others, writer) else None
-        if doubt:
-            return doubt
+            every = set(range(1, items + 1))
+            doubtful = part.opening.verb is Verb.REJECT and _speaks_of_others(part, every - {part.item})
+        if doubtful:
+            return Flaw.HEDGED
+        if Verb.APPROVE in verbs and following and _may_be_wrapped(part.lines[-1]):
+            return Flaw.EXTRA_WORDS
     return None
+
+
+def beneath(ballots: Ballots) -> tuple[tuple[str, ...], ...]:
+    """Return what stands under each rejection and its reason, where the mail approves something.
+
+    It may be meant for that, so nothing may stand there that may not stand under an approval.
+    """
+    if all(part.opening.verb is not Verb.APPROVE for part in ballots.numbered):
+        return ()
+    rejections = (part for part in ballots.numbered if part.opening.verb is Verb.REJECT)
+    return tuple(part.lines[len(_reason(part)) :] for part in rejections)
+
+
+def set_apart(body: str, known: Vocabulary) -> str:
+    """Put an empty line under the answers where a quote begins right below them.
+
+    The heading of a quote may begin with a number, as in `2026-03-03 Dana wrote:`, and would take them in.
+    """
+    lines = body.split("\n")
+    breaks: set[int] = set()
+    for index, line in enumerate(lines):
+        if not is_numbered(line, known):
+            continue
+        for below in range(index + 1, min(len(lines), index + _HEADING)):
+            if not lines[below].strip() or is_numbered(lines[below], known):
+                break
+            if quotes.PREFIX.match(lines[below]) or quotes.begins(lines[below : below + _HEADING]):
+                breaks.add(below)
+                break
+    return "\n".join(f"\n{line}" if index in breaks else line for index, line in enumerate(lines))
 
 
 def label(item: int, name: str) -> str:
@@ -105,6 +144,7 @@ def labelled(quote: Sequence[str]) -> list[str]:
 
 _ROW = re.compile(r"^([\s>*_]*)([0-9]{1,4})\.\s(\S)")
 _NUMBER = re.compile(r"[\s*_#]*([0-9]{1,4})(?:[.):]|\s[-\u2013\u2014])?\s+(?=\S)")
+_NUMBERED_LIST = re.compile(r"<ol\b|mso-list:", re.IGNORECASE)
 _BEGINS = re.compile(r"\W*([0-9]{1,4})\b(?![.,][0-9])")
 _NUMBERS = re.compile(r"(?<![\w.,])[0-9]{1,4}(?![\w]|[.,][0-9])")
 _ENDED = re.compile(r"[.!;\u3002\uff01]\s*")
@@ -114,6 +154,8 @@ _OTHERS = word_set("""
 """)
 """Words by which the reason for one item may speak of another."""
 _DOUBTS = (STRONG - DENIALS) | CONDITIONS | _OTHERS
+_HEADING = 6
+"""Lines that the heading of a quote may take."""
 _LONG = 50
 """Characters from which on a program may have broken the line."""
 
@@ -144,18 +186,21 @@ def _decides_all(part: Numbered, known: Vocabulary) -> bool:
     )
 
 
-def _beside_approval(part: Numbered, others: set[int], writer: frozenset[str]) -> Flaw | None:
-    """Ask of a rejection whether its reason may take back what is approved elsewhere in the mail."""
-    if part.opening.verb is not Verb.REJECT:
-        return None
+def _reason(part: Numbered) -> list[str]:
+    """Return the reason on the line of a rejection, with the lines on which a program went on with it."""
     reason = [part.opening.rest]
-    below = list(part.lines[1:])
-    while below and below[0].strip() and len(part.lines[len(reason) - 1]) >= _LONG:
-        reason.append(below.pop(0))
-    remarks = signature.divide(below, writer).remarks
-    if any(_speaks_of(line, others) or not _DOUBTS.isdisjoint(grammar.words(line)) for line in reason):
-        return Flaw.HEDGED
-    return None if all(map(grammar.is_assent, filter(str.strip, remarks))) else Flaw.EXTRA_WORDS
+    for line in part.lines[1:]:
+        if not line.strip() or len(part.lines[len(reason) - 1]) < _LONG:
+            break
+        reason.append(line)
+    return reason
+
+
+def _speaks_of_others(part: Numbered, others: set[int]) -> bool:
+    """Whether the reason of a rejection may take back what is approved elsewhere in the mail."""
+    return any(
+        _speaks_of(line, others) or not _DOUBTS.isdisjoint(grammar.words(line)) for line in _reason(part)
+    )
 
 
 def _may_be_wrapped(line: str) -> bool:

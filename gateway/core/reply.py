@@ -230,6 +230,8 @@ def _divided(mail: Mail, text: str, letters: Sequence[str]) -> Fresh:
 
 
 def _judge(mail: Mail, body: str, context: Context) -> Reading:
+    if context.items > 1:
+        body = ballots.set_apart(body, context.vocabulary)
     whole = _divided(mail, body, context.letters)
     text = _past_greeting(whole, context)
     opening = grammar.opening(text.lines[0], context.vocabulary) if text.lines else _NOTHING
@@ -239,7 +241,7 @@ def _judge(mail: Mail, body: str, context: Context) -> Reading:
         return _ignored(Reason.REACTION, automatic=True)
     if not text.lines or grammar.is_parting(text.lines[0]):
         return _nothing_said(text)
-    if context.items > 1 and (reading := _of_several(text, opening, context, signature.author(mail))):
+    if context.items > 1 and (reading := _of_several(mail, text, opening, context)):
         return reading
     if opening.verb is None or opening.flaw:
         return _no_decision(text, opening, context, signature.author(mail))
@@ -264,17 +266,16 @@ def _decides(line: str, context: Context) -> bool:
     return numbered or grammar.opening(line, known).verb is not None
 
 
-def _of_several(
-    text: Fresh, opening: grammar.Opening, context: Context, writer: frozenset[str]
-) -> Reading | None:
+def _of_several(mail: Mail, text: Fresh, opening: grammar.Opening, context: Context) -> Reading | None:
     """Read an answer item by item; None where a word for all, or nothing that decides, stands there."""
-    line = text.lines[0]
+    line, writer = text.lines[0], signature.author(mail)
     if any(ballots.is_numbered(each, context.vocabulary) for each in text.lines):
         return _each(text, context, writer)
     if opening.verb is Verb.MODIFY:
         return replace(_unclear(Reason.ITEM_EDIT), line=line)
     about = (opening.rest, *signature.divide(text.lines[1:], writer).remarks)
-    if opening.verb and any(ballots.names_item(each, context.items) for each in about):
+    numbered = ballots.has_numbered_list(mail.html or "")
+    if opening.verb and (numbered or any(ballots.names_item(each, context.items) for each in about)):
         return replace(_unclear(Reason.MIXED_ITEMS), line=line)
     return None
 
@@ -285,6 +286,10 @@ def _each(text: Fresh, context: Context, writer: frozenset[str]) -> Reading:
     flaw = ballots.flaw(found, context.items, writer, context.vocabulary)
     if text.forwarded or flaw:
         return replace(_unclear(Reason(flaw) if flaw else Reason.FORWARDED), line=text.lines[0])
+    for beneath in ballots.beneath(found):
+        below = replace(text, lines=("", *beneath))
+        if doubt := _not_only_approved(below, "", context.fields or (), writer):
+            return replace(_unclear(doubt), line=text.lines[0])
     said: list[ItemSaid] = []
     for part in found.numbered:
         alone = replace(text, lines=part.lines)

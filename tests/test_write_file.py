@@ -207,6 +207,8 @@ ELSEWHERE = [
     "x ",
     "reports /x",
     "\u00a0x",
+    "x\u00a0y",
+    "x\u3000y",
     "e\u0301.txt",
     "link/x",
     "deep/link/x",

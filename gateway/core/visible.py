@@ -65,6 +65,11 @@ def hidden(text: str) -> int:
     return sum(map(_hides, text))
 
 
+def has_odd_blank(text: str) -> bool:
+    """Whether white space other than the space is in it, which looks like that and names another thing."""
+    return any(char.isspace() and char != " " for char in text)
+
+
 def warnings(texts: Iterable[str]) -> tuple[str, ...]:
     """Say what in these texts may not be what it looks like, or may be overlooked.
 

@@ -53,6 +53,7 @@ def test_what_is_known_of_a_file_is_all_that_people_see(root: Path) -> None:
             "a?",
             "a|b",
         ),
+        *("a\u00a0b.pdf", "a\u3000b.pdf", "a\u2003b.pdf"),
         *("report\u202efdp.exe", "re\u200bport.pdf", "report\u2028.pdf", "re\u0301port.pdf", "\ud800.pdf"),
         *("=?utf-8?q?x?=.pdf", "x" * 101, "ü" * 101, "日" * 80, "/".join("a" * 21)),
     ],

@@ -269,6 +269,14 @@ def test_bad_variables(folder: Path, variable: str, text: str, problem: str) -> 
 # --- what is refused -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("place", ["gateway", "gateway/web", "templates", "templates/letters", "."])
+def test_the_program_is_no_place_for_an_agents_files(folder: Path, place: str) -> None:
+    """T23: an agent cannot be let into the program and its templates."""
+    root = f'"2h"\n[actions.write_file]\nroot = "{ROOT / place}"'
+    (error,) = errors(write(folder, changed('"2h"', root)))
+    assert error.startswith("actions.write_file.root: holds the gateway's own data")
+
+
 @pytest.mark.parametrize("case", BAD, ids=[case["problems"][0].partition(" ")[0] for case in BAD])
 def test_bad_configurations(folder: Path, case: dict[str, Any]) -> None:
     """Each mistake is named by its key, with what to do, and nothing else is complained of (T29)."""

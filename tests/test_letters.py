@@ -195,6 +195,19 @@ def test_long_values_are_shown_in_full() -> None:
         assert f"| {line}" in page
 
 
+def test_a_long_label_moves_no_other_value() -> None:
+    """T53: the name of an argument may be endless; it stands on its own line, and no other moves."""
+    label = "name " * 200
+    shown = (Row("Tool", "pay"), Row(label.strip(), "5"), Row("iban", "DE1"))
+    message = received(replace(SAMPLES["ask"], rows=shown).write())
+    assert "  Tool: pay\n" in text_of(message)
+    assert f"  {label.strip()}:\n    | 5\n" in text_of(message)
+    assert "  iban: DE1\n" in text_of(message)
+    assert "| 5" in Html(html_of(message)).lines
+    only = received(replace(SAMPLES["ask"], rows=shown[1:2]).write())
+    assert f"  {label.strip()}:\n    | 5\n" in text_of(only)
+
+
 def test_an_empty_value_is_named() -> None:
     """An empty value is shown as empty, and is not just missing."""
     message = replace(SAMPLES["ask"], rows=(Row("Cc", ""),)).write()

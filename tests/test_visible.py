@@ -88,9 +88,40 @@ def test_what_may_not_be_what_it_looks_like_is_named(text: str, expected: str) -
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"pay 5{' ' * 21}000", "more than 20 blanks in a row"),
+        ("pay 5" + "\N{NO-BREAK SPACE}" * 21 + "000", "more than 20 blanks in a row"),
+        ("pay 5" + "\N{EM SPACE} " * 11 + "000", "more than 20 blanks in a row"),
+        (f"a\n{' ' * 500}b", "more than 20 blanks in a row"),
+        (f"a\n{chr(10) * 21}b", "more than 20 empty lines"),
+        (f"{chr(10) * 21}b", "more than 20 empty lines"),
+        ("a\n" + " \n\N{NO-BREAK SPACE}\n" * 11 + "b", "more than 20 empty lines"),
+    ],
+)
+def test_what_may_be_out_of_sight_is_told(text: str, expected: str) -> None:
+    """T53: words behind a wide gap, and lines below an empty page, are announced."""
+    (warning,) = warnings(["harmless", text])
+    assert expected in warning
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "piece", [" ", "\n", " \n", " \n\n", f"{' ' * 20}x", f"{chr(10) * 20}x", f"{' ' * 9_000}\n"]
+)
+def test_no_gap_takes_long(piece: str) -> None:
+    """T75: the longest value is looked through at once, whatever it repeats; gaps at its end are none."""
+    text = piece * (100_000 // len(piece))
+    assert warnings([text]) == warnings([text.rstrip()])
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "plain\ntext",
+        f"a{' ' * 20}b",
+        f"a\n{chr(10) * 20}b",
+        f"a{' ' * 50}\nb{chr(10) * 50}",
         "Größe façade naïve",
         "Привет, мир",
         "\N{FULLWIDTH LATIN CAPITAL LETTER A}\N{FULLWIDTH DIGIT ONE} 価格",

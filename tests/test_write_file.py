@@ -23,7 +23,7 @@ from gateway.actions.perform.write_file import FileWriter
 from gateway.actions.write_file import NAME, WHOLE, WriteFile
 from gateway.core.action import Action, digest
 from gateway.core.approval import Item, State
-from gateway.core.execution import MisconfiguredError, Receipt, ReceiptStatus
+from gateway.core.execution import InDoubtError, MisconfiguredError, NothingDoneError, Receipt, ReceiptStatus
 from gateway.core.policy import Risk
 
 TEXT = "Dear team,\nhere it is.\n"
@@ -207,6 +207,8 @@ ELSEWHERE = [
     "x ",
     "reports /x",
     "\u00a0x",
+    "x\u00a0y",
+    "x\u3000y",
     "e\u0301.txt",
     "link/x",
     "deep/link/x",
@@ -351,6 +353,95 @@ async def test_a_change_at_the_last_moment_is_seen(desk: Desk, path: str, found:
         await desk.writer.perform(action, replace(desk.attempt(), point_of_no_return=interfere))
     assert (desk.root / path).read_text() == "theirs"
     assert not [name for name in desk.contents() if "approval-gateway" in name]
+
+
+class Tamperer(threading.Thread):
+    """Takes the place of every copy that shows its name in a folder, as fast as it can."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder, self._theirs = folder, folder / "theirs"
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            for name in os.listdir(self._folder):  # noqa: PTH208 - fast
+                if name.endswith(".approval-gateway"):
+                    self._theirs.write_text("theirs")
+                    self._theirs.rename(self._folder / name)
+
+
+@pytest.mark.parametrize("has_nameless", [True, False])
+@pytest.mark.parametrize("path", ["reports/new.txt", "reports/old.txt"])
+async def test_what_somebody_else_put_there_is_never_done(
+    desk: Desk, path: str, monkeypatch: pytest.MonkeyPatch, *, has_nameless: bool
+) -> None:
+    """T09, T58: while another program swaps the copy, what is said to be done is what was approved."""
+    if not has_nameless:
+        monkeypatch.delattr(os, "O_TMPFILE")
+    tamperer = Tamperer(desk.root / "reports")
+    tamperer.start()
+    try:
+        for _ in range(100):
+            (desk.root / "reports" / "new.txt").unlink(missing_ok=True)
+            (desk.root / "reports" / "old.txt").write_text("one\ntwo\n")
+            action = await desk.prepared(path)
+            with suppress(NothingDoneError, InDoubtError):
+                await desk.write(action)
+                assert (desk.root / path).read_text() == TEXT
+    finally:
+        tamperer.stop.set()
+        await asyncio.to_thread(tamperer.join)
+
+
+@pytest.mark.parametrize("path", ["reports/new.txt", "reports/old.txt"])
+@pytest.mark.parametrize("theirs", ["changed", "replaced", "linked", "gone"])
+async def test_a_copy_that_somebody_else_changed_is_not_placed(
+    desk: Desk, path: str, theirs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T09, T58: where a copy must have a name, another one under it, or other content, is nothing done."""
+    monkeypatch.delattr(os, "O_TMPFILE")
+    action = await desk.prepared(path)
+    before = desk.contents()
+
+    async def interfere(_: Mapping[str, Any]) -> None:
+        (copy,) = (desk.root / "reports").glob(".*.approval-gateway")
+        if theirs == "changed":
+            copy.write_text("theirs")
+            return
+        copy.unlink()
+        if theirs == "replaced":
+            copy.write_text(TEXT)
+        elif theirs == "linked":
+            copy.symlink_to(desk.outside / "x")
+
+    with pytest.raises(NothingDoneError, match="changed or replaced"):
+        await desk.writer.perform(action, replace(desk.attempt(), point_of_no_return=interfere))
+    assert desk.contents() == before
+
+
+async def test_a_copy_has_no_name_before_its_place(desk: Desk) -> None:
+    """T58: on Linux nobody else can open what is not yet in its place."""
+    action = await desk.prepared()
+    names: list[str] = []
+
+    async def look(_: Mapping[str, Any]) -> None:
+        names.extend(desk.contents())
+
+    await desk.writer.perform(action, replace(desk.attempt(), point_of_no_return=look))
+    assert names == ["root/reports/old.txt"]
+
+
+async def test_a_taken_name_of_the_copy_is_nothing_done(desk: Desk) -> None:
+    """T58: what stands under the name from which a file is replaced is not put in its place."""
+    action = await desk.prepared("reports/old.txt")
+
+    async def interfere(_: Mapping[str, Any]) -> None:
+        (desk.root / "reports" / f".{approval().id}.approval-gateway").write_text("theirs")
+
+    with pytest.raises(NothingDoneError, match="changed or replaced"):
+        await desk.writer.perform(action, replace(desk.attempt(), point_of_no_return=interfere))
+    assert desk.contents() == {"root/reports/old.txt": "one\ntwo\nthree\n"}
 
 
 async def test_another_root_is_not_what_was_shown(desk: Desk, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from unicodedata import is_normalized
 from gateway.actions import rooted
 from gateway.actions.refusal import ActionRefusedError
 from gateway.core import filetypes
-from gateway.core.visible import hidden
+from gateway.core.visible import has_odd_blank, hidden
 
 _LONGEST_NAME = 100
 _LONGEST_OCTETS = 200
@@ -99,7 +99,7 @@ def _checked(path: str) -> tuple[str, ...]:
 def _is_plain(name: str) -> bool:
     short = 0 < len(name) <= _LONGEST_NAME and len(name.encode("utf-8", "replace")) <= _LONGEST_OCTETS
     dots = name.startswith(".") or name.endswith(".") or name != name.strip()
-    visible = not hidden(name) and "\n" not in name and is_normalized("NFC", name)
+    visible = not (hidden(name) or has_odd_blank(name)) and is_normalized("NFC", name)
     return short and not dots and visible and _BAD_IN_NAMES.isdisjoint(name) and "=?" not in name
 
 

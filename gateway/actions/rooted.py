@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from gateway.actions.refusal import ActionRefusedError
-from gateway.core.visible import hidden
+from gateway.core.visible import has_odd_blank, hidden
 
 LARGEST_OLD_FILE = 64 * 1024 * 1024
 """Bytes of a file that is replaced; a larger one is left alone."""
@@ -44,6 +44,7 @@ def names(path: str, *, dotfiles: bool) -> tuple[str, ...]:
         (not path, "must name a file"),
         (path.startswith("/"), "must be relative: it begins below the configured root"),
         ("\0" in path or hidden(path) > 0 or "\n" in path, "must hold no control or invisible characters"),
+        (has_odd_blank(path), "must hold no blank but the space"),
         ("\\" in path, "must separate folders by /, not by \\"),
         (len(path) > _LONGEST_PATH, f"must have at most {_LONGEST_PATH} characters"),
         ("" in parts, "must have no empty folder or file name"),

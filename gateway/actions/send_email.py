@@ -17,7 +17,7 @@ from gateway.actions.attachments import Attachments
 from gateway.actions.refusal import ActionRefusedError
 from gateway.core import hypertext
 from gateway.core.action import Action, Field, FieldType
-from gateway.core.address import is_public_address
+from gateway.core.address import HARMLESS, is_public_address
 from gateway.core.filetypes import is_disguised
 from gateway.core.headers import RememberingRegistry
 from gateway.core.policy import Risk
@@ -314,7 +314,8 @@ def _addresses(field: str, value: Any) -> list[str]:
         raise ActionRefusedError(f"{field}: a list of addresses is needed")
     wanted = [each.strip() for each in given if each.strip()]
     if bad := [each for each in wanted if not is_public_address(each)]:
-        raise ActionRefusedError(f"{field}: not a plain address: {', '.join(map(repr, bad))}")
+        named = ", ".join(map(repr, bad))
+        raise ActionRefusedError(f"{field}: not a plain address: {named}; before the @ only {HARMLESS}")
     return list(dict.fromkeys(wanted))
 
 

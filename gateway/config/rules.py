@@ -16,6 +16,7 @@ from gateway.config.people import by_risk
 from gateway.config.problems import Problem, guess
 from gateway.config.tables import (
     OPENAI,
+    SECRET_FILES,
     Actions,
     DatabaseWrite,
     Gateway,
@@ -40,6 +41,8 @@ from gateway.core.vocabulary import DENIALS, Verb, meanings
 
 _SECRET_LENGTH = 32
 _ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
+_PROGRAM = Path(__file__).parents[1]
+"""The package; in a checkout, the templates lie beside it."""
 _ROOM = 64 - len("+") - 42
 """What a plus sign and a handle leave of the 64 octets of a local part (RFC 5321, 4.5.3.1.1)."""
 
@@ -332,19 +335,36 @@ def _own_database(gateway: Gateway, store: Store, actions: Actions) -> Iterator[
 
 
 def _own_files(
-    gateway: Gateway, smtp: Smtp, imap: Imap, keys: Sequence[SigningKey], http: Http, actions: Actions
+    *,
+    gateway: Gateway,
+    store: Store,
+    smtp: Smtp,
+    imap: Imap,
+    keys: Sequence[SigningKey],
+    http: Http,
+    planner: Planner,
+    graphs: Mapping[str, Graph],
+    actions: Actions,
 ) -> Iterator[Problem]:
-    """Keep what the gateway lives on out of the reach of `write_file`."""
-    if actions.write_file is None:
-        return
-    root = actions.write_file.root.resolve()
-    secrets = [smtp.password_file, imap.password_file, *(key.file for key in keys)]
-    secrets += [token.file for token in http.tokens]
-    own = [gateway.data_dir, *(path for path in secrets if path is not None)]
-    within = gateway.data_dir.resolve()
-    if root.is_relative_to(within) or any(path.resolve().is_relative_to(root) for path in own):
-        problem = "holds the gateway's own data or secrets, an agent could replace them"
-        yield Problem("actions.write_file.root", problem, "name a directory of its own")
+    """Keep what the gateway lives on out of the reach of `write_file`, and of attachments."""
+    calls = actions.api_call.allow if actions.api_call else ()
+    urls = [store.url, *(database.url for database in actions.database_write)]
+    named = [smtp, imap, planner, *keys, *http.tokens, *graphs.values(), *calls, *actions.database_write]
+    secrets = [getattr(table, key, None) for table in named for key in SECRET_FILES]
+    files = [Path(url.removeprefix(SQLITE)) for url in urls if url.startswith(SQLITE)]
+    folders = [gateway.data_dir, _PROGRAM, _PROGRAM.parent / "templates"]
+    own = [path.resolve() for path in (*folders, *files, *secrets) if path is not None]
+    written = actions.write_file.root if actions.write_file else None
+    for key, root, harm in (
+        ("send_email.attachments", actions.send_email.attachments, "send them away"),
+        ("write_file.root", written, "replace them"),
+    ):
+        if root is None:
+            continue
+        within = any(root.resolve().is_relative_to(folder.resolve()) for folder in folders)
+        if within or any(path.is_relative_to(root.resolve()) for path in own):
+            problem = f"holds the gateway's own data, secrets or databases, an agent could {harm}"
+            yield Problem(f"actions.{key}", problem, "name a directory of its own")
 
 
 _RULES: tuple[Callable[..., Iterator[Problem]], ...] = (

@@ -13,6 +13,10 @@ _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 ADDRESS: Final = rf"{_ATOM}(?:\.{_ATOM})*@{_DOMAIN}"
 """The grammar as a part of larger patterns; what it finds is an address only if `is_address` agrees."""
 
+HARMLESS: Final = "letters, digits and . _ + - ' &"
+"""What stands before the @ of a public address, in words; a hyphen never first."""
+_MAILBOX = re.compile(r"(?!-)[A-Za-z0-9._+'&-]+")
+
 # RFC 5321, 4.5.3.1: a path has 256 octets, two of them the angle brackets.
 _LONGEST = 254
 _LONGEST_LOCAL = 64
@@ -28,8 +32,14 @@ def is_address(text: str) -> bool:
 
 
 def is_public_address(text: str) -> bool:
-    """Whether `text` is a plain address that means the same mailbox anywhere: its domain has a dot."""
-    return is_address(text) and "." in text.rpartition("@")[2]
+    """Whether `text` means one mailbox at its own domain, anywhere: that has a dot, and nothing routes.
+
+    Before the @ there are only `HARMLESS` characters: mail servers may send on `a%other.example@example.com`,
+    `other.example!a@example.com` or `SRS0=...=other.example=a@example.com` to other.example (RFC 5321,
+    appendix F.2), and lead other signs to programs and files.
+    """
+    local, _, domain = text.rpartition("@")
+    return is_address(text) and "." in domain and _MAILBOX.fullmatch(local) is not None
 
 
 def is_domain(text: str) -> bool:

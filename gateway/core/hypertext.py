@@ -5,7 +5,7 @@ is what every reader's program reads.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from html.entities import html5
@@ -37,8 +37,8 @@ class Target:
     @property
     def belies(self) -> bool:
         """Whether its text names another host than it leads to."""
-        named = _NAMED.search(self.text.lower())
-        return named is not None and _bare(named[1]) != _bare(self.host)
+        named = _NAMED.finditer(self.text.lower())
+        return any(_bare(each[1]) != _bare(self.host) for each in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,15 @@ class _Walk:
         if self.unclosed and self.unclosed[-1] == "style":
             self.styled = True
             self.targets += (Target("style", url) for url in _fetched(raw))
+        elif self.unclosed and self.unclosed[-1] in _WORDLESS and raw.strip(" \t\r\n"):
+            raise MarkupRefusedError(f"text stands in <{self.unclosed[-1]}> outside of its cells")
         else:
             verbatim = "pre" in self.unclosed
             self.out.append(raw if verbatim else _WHITE.sub(" ", raw))
 
     def _start(self, tag: _Tag) -> None:
         _check(tag)
+        _check_place(tag.name, self.unclosed)
         if tag.name in _BLOCKS:
             self.out.append("\n")
         self.out += (f"[{name}: {value}] " for name, value in _said(tag))
@@ -116,6 +119,7 @@ class _Walk:
         if len(self.unclosed) >= _DEEPEST:
             raise MarkupRefusedError(f"nested deeper than {_DEEPEST} elements")
         self.unclosed.append(tag.name)
+        self.out.append(_MARKS.get(tag.name, ""))
         if tag.name == "a":
             link = next((each for each in found if each.where == "a href"), Target("a", ""))
             self._links.append((link, len(self.out)))
@@ -126,6 +130,8 @@ class _Walk:
         if name == "a":
             link, start = self._links.pop()
             self._name(link, " ".join("".join(self.out[start:]).split()))
+        if name in _MARKS:
+            self.out.append("]" if _MARKS[name].startswith("[") else ")")
         if name in _BLOCKS:
             self.out.append("\n")
         elif name in {"td", "th"}:
@@ -197,6 +203,28 @@ def _characters(text: str) -> str:
     return decoded
 
 
+# What is in a table and in no cell of it is shown before the table.
+_CHILDREN: Final[Mapping[str, frozenset[str]]] = {
+    "table": frozenset({"caption", "colgroup", "thead", "tbody", "tfoot", "tr"}),
+    "colgroup": frozenset({"col"}),
+    **dict.fromkeys(("thead", "tbody", "tfoot"), frozenset({"tr"})),
+    "tr": frozenset({"td", "th"}),
+    "title": frozenset(),
+}
+_WORDLESS = _CHILDREN.keys() - {"title"}
+_PARENTS: Final = {
+    child: frozenset(each for each in _CHILDREN if child in _CHILDREN[each])
+    for children in _CHILDREN.values()
+    for child in children
+}
+_NEVER_NESTED = frozenset({"a", "button", "form", "option", "select"})
+# What a text cannot show as it is meant: 10<sup>6</sup> is not 106, and what is struck is not said.
+_MARKS: Final = {
+    **dict.fromkeys(("s", "del", "strike"), "[struck: "),
+    "sup": "^(",
+    "sub": "_(",
+}
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\"';\s]*)", re.IGNORECASE)
 _REFERENCE = re.compile(r"&(?:[A-Za-z]|#)[A-Za-z0-9]{0,30};?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
@@ -207,6 +235,27 @@ def _check(tag: _Tag) -> None:
     for name in tag.attributes:
         if name.startswith("on") or name in {"srcdoc", "xmlns", "is"} or ":" in name:
             raise MarkupRefusedError(f"the attribute {name} is not allowed in a mail")
+    if tag.name == "meta":
+        _check_charset(tag.attributes)
+
+
+def _check_charset(attributes: Mapping[str, str]) -> None:
+    """Refuse another charset than the mail's: in UTF-7 or ISO-2022-JP its octets are other words."""
+    named = [match[1] for match in _CHARSET.finditer(attributes.get("content", ""))]
+    for charset in (*named, attributes.get("charset", "utf-8")):
+        if charset.strip().lower() not in {"utf-8", "utf8"}:
+            raise MarkupRefusedError(f"the charset is utf-8, not {charset!r}")
+
+
+def _check_place(name: str, unclosed: Sequence[str]) -> None:
+    """Refuse an element where browsers would move it, or end another one for it (HTML, 13.2.6.4)."""
+    inside = unclosed[-1] if unclosed else ""
+    if (inside in _CHILDREN and name not in _CHILDREN[inside]) or (
+        name in _PARENTS and inside not in _PARENTS[name]
+    ):
+        raise MarkupRefusedError(f"<{name}> must not stand in {f'<{inside}>' if inside else 'no element'}")
+    if name in _NEVER_NESTED and name in unclosed:
+        raise MarkupRefusedError(f"<{name}> must not stand in another one")
 
 
 def _said(tag: _Tag) -> Iterator[tuple[str, str]]:
@@ -285,7 +334,7 @@ def _bare(host: str) -> str:
     return host.lower().removeprefix("www.").rstrip(".")
 
 
-_NAMED = re.compile(r"(?:^|[\s(<\[\"'])(?:https?://)?((?:[\w-]+\.)+[a-z]{2,24})(?=$|[\s/:?#)>\]\"'.,])")
+_NAMED = re.compile(r"(?<![\w.@/=&?%#~+-])(?:https?://)?((?:[\w-]+\.)+[a-z]{2,24})(?=$|[\s/:?#)>\]\"'.,])")
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "cid"})
 _WHITE = re.compile(r"[ \t\r\n]+")
 # Wide blanks in a row would push what follows out of sight.
@@ -294,7 +343,7 @@ _STYLING = frozenset(
     {"style", "class", "id", "hidden", "color", "bgcolor", "background", "size", "face", "dir"}
 )
 _STYLED = frozenset({"style", "font", "details", "bdo", "input", "select", "textarea"})
-_VOID = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "wbr"})
+_VOID = frozenset({"area", "br", "col", "hr", "img", "input", "meta", "wbr"})
 _BLOCKS = frozenset(
     {
         *("address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details"),

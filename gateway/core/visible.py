@@ -6,7 +6,7 @@ Text from an agent or a stranger passes through here before it is shown to anybo
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 _ASTRAL = 0x10000
 _WORD = re.compile(r"[^\W\d_]+")
@@ -16,6 +16,11 @@ _ALPHABETS = frozenset(
     | {"MATHEMATICAL", "KELVIN"}
 )
 _MOST_NAMED = 5
+_MOST_BLANKS = 20
+_BLANK = r"[^\S\n]"
+# A run is tried from its beginning alone, so that a long one takes no longer than it is.
+_FAR_RIGHT = re.compile(rf"(?<!{_BLANK}){_BLANK}{{{_MOST_BLANKS + 1},}}+(?=\S)")
+_FAR_BELOW = re.compile(rf"(?:^|\n)(?:{_BLANK}*+\n){{{_MOST_BLANKS + 1}}}")
 _MARK = re.compile(r"⟦U\+([0-9A-F]{4,6})⟧")
 
 # Control, format (bidi, zero-width, tags), surrogate, private, unassigned, line and paragraph separators.
@@ -60,12 +65,29 @@ def hidden(text: str) -> int:
     return sum(map(_hides, text))
 
 
-def warnings(texts: Iterable[str]) -> tuple[str, ...]:
-    """Say what in these texts may not be what it looks like: hidden characters, and words of mixed alphabets.
+def has_odd_blank(text: str) -> bool:
+    """Whether white space other than the space is in it, which looks like that and names another thing."""
+    return any(char.isspace() and char != " " for char in text)
 
-    A word of one foreign alphabet is not named: that is how most people write.
+
+def warnings(texts: Iterable[str]) -> tuple[str, ...]:
+    """Say what in these texts may not be what it looks like, or may be overlooked.
+
+    These are hidden characters, words of mixed alphabets, and what stands behind so many blanks or empty
+    lines that it may be out of sight. A word of one foreign alphabet is not named: so most people write.
     """
-    whole = "\n".join(texts)
+    each = [text.rstrip() for text in texts]
+    return (*_disguised("\n".join(each)), *_pushed_away(each))
+
+
+def _pushed_away(texts: Sequence[str]) -> Iterator[str]:
+    if any(map(_FAR_RIGHT.search, texts)):
+        yield f"words stand behind more than {_MOST_BLANKS} blanks in a row, perhaps out of sight"
+    if any(map(_FAR_BELOW.search, texts)):
+        yield f"lines stand below more than {_MOST_BLANKS} empty lines, perhaps out of sight"
+
+
+def _disguised(whole: str) -> tuple[str, ...]:
     if _PLAIN.fullmatch(whole):
         return ()
     count = hidden(whole)

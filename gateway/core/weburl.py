@@ -6,6 +6,7 @@ Nothing is mended. An address is accepted in the one form that leaves no questio
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from gateway.core.address import is_domain
 from gateway.core.network import Address, canonical
@@ -86,11 +87,11 @@ def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
 
 
 def _check_path(path: str) -> None:
-    segments = path.split("/")
-    # Some servers take `/..;x/` for a step upwards.
-    if any(segment.partition(";")[0] in {".", ".."} for segment in segments):
-        raise ValueError("its path must not hold '.' or '..'")
-    if "" in segments[1:-1]:
+    segments = [unquote_to_bytes(segment) for segment in path.split("/")]
+    # Some servers cut off what follows in `/..;x/`, `/..%20/` or `/..%C0%AF/`, and take a step upwards.
+    if any(re.match(rb"\.\.|\.(?![A-Za-z0-9_-])", segment.strip()) for segment in segments):
+        raise ValueError("its path must not hold '.' or '..', nor a part that begins with '..'")
+    if b"" in segments[1:-1]:
         raise ValueError("its path must not hold '//'")
 
 
@@ -103,8 +104,9 @@ def _check_escapes(part: str, never: re.Pattern[str]) -> None:
             raise ValueError(f"%{match[1]} is not allowed there")
 
 
-_NEVER = re.compile(r"[A-Za-z0-9._~\x00-]")
-_NEVER_IN_PATHS = re.compile(r"[A-Za-z0-9._~\x00-\x1f\x7f/\\%-]")
+# C0 and C1 begin no character of UTF-8; what reads them all the same may see a dot or a slash.
+_NEVER = re.compile(r"[A-Za-z0-9._~\x00\xc0\xc1-]")
+_NEVER_IN_PATHS = re.compile(r"[A-Za-z0-9._~\x00-\x1f\x7f/\\%\xc0\xc1-]")
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)"
     r"(?:\?(?P<query>[A-Za-z0-9._~!$&()*+,;=:@/?%-]*))?"

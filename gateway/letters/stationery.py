@@ -9,6 +9,7 @@ Audience = Literal["reviewer", "requester", "operator"]
 """Whom a letter speaks to; only a reviewer's letter carries handles."""
 
 _LONG = 84
+_LONG_LABEL = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,12 @@ class Row:
     @property
     def block(self) -> bool:
         """Whether the value stands below its label, on lines of its own."""
-        return "\n" in self.value or len(self.value) > _LONG
+        return "\n" in self.value or len(self.value) > _LONG or self.has_long_label
+
+    @property
+    def has_long_label(self) -> bool:
+        """Whether the label would move the values of other rows if it stood beside its own."""
+        return len(self.label) > _LONG_LABEL
 
     @property
     def lines(self) -> tuple[str, ...]:

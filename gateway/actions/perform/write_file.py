@@ -1,4 +1,9 @@
-"""Write an approved file: beside its place first, then there in one step, if nothing has changed since."""
+"""Write an approved file: without a name first, then to its place in one step, if nothing has changed since.
+
+Whoever else may write to the folder can change what has a name in it. The copy is held open all the time,
+and has no name before its place where the system can do that (Linux, `O_TMPFILE`); where it has one, what
+has the name is compared with what is held before and after.
+"""
 
 import asyncio
 import errno
@@ -7,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from gateway.actions import rooted
 from gateway.actions.perform.attempt import Attempt
@@ -21,7 +27,9 @@ from gateway.core.execution import (
     ReceiptStatus,
 )
 
-_BESIDE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BESIDE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_HELD = Path("/proc/self/fd")
+"""Names of what is open, by which Linux gives a file without a name its first one (open(2), O_TMPFILE)."""
 _OPERATORS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EOPNOTSUPP}
 )
@@ -52,35 +60,40 @@ class FileWriter:
         target = _Target(action, parts, f".{attempt.approval}.approval-gateway")
         octets = shown["content"].encode()
         told = {"file": f"{self._root}/{shown['path']}", "sha256": digest_of(action), "bytes": len(octets)}
-        await asyncio.to_thread(self._lay_beside, target, octets)
+        copy = await asyncio.to_thread(self._lay_down, target, octets)
         look = "Compare the SHA-256 of the file with the one below"
-        await attempt.point_of_no_return({**told, "old_sha256": shown["old_sha256"], "look": look})
-        await asyncio.to_thread(self._put_in_place, target)
+        try:
+            await attempt.point_of_no_return({**told, "old_sha256": shown["old_sha256"], "look": look})
+        except BaseException:
+            copy.file.close()
+            raise
+        await asyncio.to_thread(self._put_in_place, target, copy)
         return Receipt(ReceiptStatus.DONE, f"File written: {told['file']}, {len(octets):,} bytes", told)
 
-    def _lay_beside(self, target: "_Target", octets: bytes) -> None:
+    def _lay_down(self, target: "_Target", octets: bytes) -> "_Copy":
         with _nothing_done(), rooted.folder_of(self._root, target.parts) as folder:
             target.compare(folder)
-            # Only a try of the same approval before this one can have left it.
-            with suppress(FileNotFoundError):
-                os.unlink(target.beside, dir_fd=folder)
+            target.clear(folder)  # only a try of the same approval before this one can have left it
+            copy = target.opened(folder)
+            file = copy.file
             try:
-                with open(os.open(target.beside, _BESIDE, 0o600, dir_fd=folder), "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-                    file.write(octets)
-                    file.flush()
-                    os.fchmod(file.fileno(), target.mode)
-                    os.fsync(file.fileno())
+                file.write(octets)
+                file.flush()
+                os.fchmod(file.fileno(), target.mode)
+                os.fsync(file.fileno())
             except OSError:
+                file.close()
                 target.clear(folder)
                 raise
+            return copy
 
-    def _put_in_place(self, target: "_Target") -> None:
+    def _put_in_place(self, target: "_Target", copy: "_Copy") -> None:
         # The folder is found anew: what was opened before may have been moved out of the root since.
-        with _nothing_done(), rooted.folder_of(self._root, target.parts) as folder:
+        with copy.file, _nothing_done(), rooted.folder_of(self._root, target.parts) as folder:
             try:
                 target.compare(folder)
-                target.place(folder)
-            except (OSError, ActionRefusedError) as error:
+                target.place(folder, copy)
+            except (OSError, ActionRefusedError, NothingDoneError) as error:
                 if isinstance(error, OSError) and error.errno not in _REFUSALS:
                     raise InDoubtError(
                         f"the disk does not say whether it was written: {error.strerror}"
@@ -88,9 +101,27 @@ class FileWriter:
                 target.clear(folder)
                 raise
             try:
+                sound = target.is_copy(folder, target.parts[-1], copy)
                 os.fsync(folder)
             except OSError as error:
                 raise InDoubtError(f"the disk did not confirm it: {error.strerror}") from error
+            if not sound:
+                raise InDoubtError(
+                    "the file is not what was approved: somebody else changed or replaced it meanwhile"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """What will be the file, held open; `is_named` if it has the name beside its place already."""
+
+    file: BinaryIO
+    is_named: bool
+
+    @property
+    def held(self) -> Path:
+        """The name by which the system itself knows what is held."""
+        return _HELD / str(self.file.fileno())
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +146,57 @@ class _Target:
                 f"{self.action.parameters['path']} {how} since it was shown; nothing was written"
             )
 
-    def place(self, folder: int) -> None:
+    def opened(self, folder: int) -> _Copy:
+        """Make the copy, without a name if the disk can do that and /proc is there to name it later."""
+        try:
+            nameless = os.open(".", os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        # Only Linux has this flag, and not every disk can do it.
+        except (AttributeError, OSError):
+            pass
+        else:
+            if (_HELD / str(nameless)).exists():
+                return _Copy(open(nameless, "w+b"), is_named=False)  # noqa: PTH123 - a descriptor, not a path
+            os.close(nameless)
+        named = os.open(self.beside, _BESIDE, 0o600, dir_fd=folder)
+        return _Copy(open(named, "w+b"), is_named=True)  # noqa: PTH123 - a descriptor, not a path
+
+    def place(self, folder: int, copy: _Copy) -> None:
         """Give the copy its name; as a link, a new file cannot replace one that came this very moment."""
         name = self.parts[-1]
         if self.action.parameters["old_sha256"] is not None:
+            with suppress(FileExistsError):
+                # Only a rename replaces, and it needs a name to start from.
+                if not copy.is_named:
+                    os.link(copy.held, self.beside, dst_dir_fd=folder)
+            self._check_beside(folder, copy)
             os.rename(self.beside, name, src_dir_fd=folder, dst_dir_fd=folder)
             return
         try:
-            os.link(self.beside, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            if copy.is_named:
+                self._check_beside(folder, copy)
+                os.link(self.beside, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            else:
+                os.link(copy.held, name, dst_dir_fd=folder)
         except FileExistsError:
             raise ActionRefusedError(
                 f"{self.action.parameters['path']} is there now; nothing was written"
             ) from None
         self.clear(folder)
+
+    def _check_beside(self, folder: int, copy: _Copy) -> None:
+        if not self.is_copy(folder, self.beside, copy):
+            raise NothingDoneError("not written: somebody else changed or replaced the copy beside it")
+
+    def is_copy(self, folder: int, name: str, copy: _Copy) -> bool:
+        """Whether this name is that of the copy, which still holds what was approved."""
+        octets = self.action.parameters["content"].encode()
+        try:
+            named = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        # Not through the buffer of `copy`, which keeps what it has read.
+        holds = os.pread(copy.file.fileno(), len(octets) + 1, 0) == octets
+        return holds and os.path.samestat(named, os.fstat(copy.file.fileno()))
 
     def clear(self, folder: int) -> None:
         """Take the copy away, if it can be."""

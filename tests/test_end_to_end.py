@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.markup import to_text
 from gateway.demo.mailserver import HOSTNAME
 from running import (
     ALICE,
@@ -131,6 +132,15 @@ async def test_approved_in_german_and_in_html_alone(tmp_path: Path) -> None:
             assert (vote["by"], vote["verdict"]) == (BOB, "approve")
 
 
+HEADINGS = {
+    "> ": "On Tue, 3 Mar 2026 at 09:14, Approval gateway <approvals@example.com> wrote:\n",
+    "": (
+        "From: Approval gateway <approvals@example.com>\nSent: Tuesday, March 3, 2026 9:14 AM\n"
+        "To: alice@example.com\nSubject: Approve?\n"
+    ),
+}
+
+
 async def test_a_letter_that_a_client_wraps_stays_a_quote(tmp_path: Path) -> None:
     """Where a mail program breaks our lines and marks only their beginnings, APPROVE on top still acts."""
     async with embedded(tmp_path) as gateway:
@@ -144,6 +154,22 @@ async def test_a_letter_that_a_client_wraps_stays_a_quote(tmp_path: Path) -> Non
         await gateway.post.send(ALICE, asked.reply_to, octets_of(mail), login=ALICE)
         await gateway.letter("outcome", ALICE)
         assert len(gateway.emails) == 1
+
+
+@pytest.mark.parametrize("mark", ["> ", ""])
+async def test_a_client_that_quotes_the_html_version(tmp_path: Path, mark: str) -> None:
+    """Most programs show HTML and quote what they show: its buttons and sentences are ours too."""
+    async with embedded(tmp_path) as gateway:
+        thread = await gateway.ask()
+        letter = await gateway.letter("ask", ALICE)
+        html = letter.message.get_body(("html",))
+        assert html is not None
+        quoted = "\n".join(f"{mark}{line}".rstrip() for line in to_text(html.get_content()).split("\n"))
+        mail = answer(letter, "")
+        mail.set_content(f"APPROVE\n\n{HEADINGS[mark]}\n{quoted}")
+        await gateway.post.send(ALICE, letter.reply_to, octets_of(mail), login=ALICE)
+        await gateway.letter("receipt", ALICE)
+        assert (await gateway.ended(thread))["approval_status"] == "approved"
 
 
 async def test_delivered_as_approved(gateway: Gateway) -> None:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from gateway.core import markup
 from gateway.core.action import Change
 from gateway.core.approval import Approval
 from gateway.core.effects import Letter
@@ -94,9 +95,14 @@ class Letters:
 
 
 def wording(letter: EmailMessage, posting: Posting) -> str:
-    """Return the text that a letter's reader sees, with another handle in the place of each of theirs."""
-    body = letter.get_body(("plain",))
-    text = str(body.get_content()) if body else ""
+    """Return what a letter says, in both versions, with another handle in the place of each of theirs.
+
+    Programs quote the version that they show, and the HTML has sentences of its own.
+    """
+    plain, html = letter.get_body(("plain",)), letter.get_body(("html",))
+    said = [str(plain.get_content())] if plain else []
+    said += [markup.to_text(str(html.get_content()))] if html else []
+    text = "\n".join(said)
     for handle in filter(None, (posting.reply_handle, posting.link_handle)):
         text = text.replace(handle, _NO_HANDLE)
     return text

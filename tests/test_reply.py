@@ -647,3 +647,12 @@ def test_who_wanted_to_decide_is_asked_what(text: str) -> None:
     """T21: near a decision, words are neither a decision nor an answer to the agent."""
     reading = read(mail(text), replace(CONTEXT, takes_words=True))
     assert reading.said in {Said.UNCLEAR, Said.IGNORED}
+
+
+def test_a_number_that_was_changed_in_the_quote_is_seen() -> None:
+    """T20, T21: also in a field that cannot be changed: who wrote it there did not mean what was asked."""
+    nothing = replace(CONTEXT, fields=(), values={})
+    quoted = "".join(f"> {line}\n" for line in REQUEST.splitlines())
+    assert read(mail(f"APPROVE\n\n{quoted}"), nothing).said is Said.APPROVE
+    touched = quoted.replace("12400", "10", 1)
+    assert read(mail(f"APPROVE\n\n{touched}"), nothing).said is Said.UNCLEAR

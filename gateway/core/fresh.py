@@ -115,10 +115,19 @@ class _Sent:
         if not words:
             numbers = _said(_LINKED.sub(" ", text))
             return not numbers or f" {' '.join(numbers)} " in self._words
+        if not self._has_numbers(text):
+            return False
         if quoted and f" {joined} " in self._spelled_words:
             return True
         # One word may stand anywhere in our letter: it has to be a line there, or it was typed.
         return words in self._lines if " " not in words else f" {words} " in self._spelled_words
+
+    def _has_numbers(self, text: str) -> bool:
+        """Whether the numbers of a line are ours; those of a time need not be, as programs word it anew."""
+        bare = _LINKED.sub(" ", text)
+        if _TIME.search(bare):
+            return True
+        return all(f" {number} " in self._words for number in _said(bare) if number.isdigit())
 
     def links_to(self, text: str) -> bool:
         """Whether the text ends in a link to where our letter links: it was another one in each copy."""
@@ -163,6 +172,7 @@ _LINKED = re.compile(
 """Links and addresses, which clients put in, leave out and write anew."""
 _MARKS = re.compile(r"\s{0,3}[A-Za-z]{0,3}(?:[>|] ?)+")
 """Marks of quoted lines, and the initials that some programs put before them."""
+_TIME = re.compile(r"\d:\d\d|\b(?:hours?|minutes?|days?|seconds?)\b", re.IGNORECASE)
 _WRAPPED = 60
 """Characters of a line that a client may have wrapped."""
 _HEAD_LINES = 6

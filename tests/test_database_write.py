@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from builders import approval
@@ -133,7 +134,8 @@ async def test_rows_are_updated_as_shown(shop: Shop) -> None:
     """People see the statement, each value and the rows; exactly these rows are changed."""
     action = await shop.prepared()
     facts = shown(shop, action)
-    assert facts["Statement"].startswith("UPDATE orders SET status=:set_status")
+    table = "OR ABORT orders" if shop.database.is_sqlite else "public.orders"
+    assert facts["Statement"].startswith(f"UPDATE {table} SET status=:set_status")
     assert ":where_status" in facts["Statement"]
     assert (facts["Values"], facts["Where"]) == ('{"status": "sent"}', '{"status": "open"}')
     assert facts["Rows now"].startswith("2, SHA-256 ")
@@ -343,6 +345,144 @@ async def test_a_change_does_not_spread_to_other_tables(shop: Shop, change: dict
     with pytest.raises(ActionRefusedError, match=why):
         await shop.prepared(**{"table": "customers", **change})
     await shop.write(await shop.prepared(table="customers", values={"email": "x"}, where={"id": 1}))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("schema", "change", "why"),
+    [
+        (
+            "CREATE SCHEMA far; CREATE TABLE far.parts (i INTEGER REFERENCES orders (id) ON DELETE CASCADE)",
+            {"operation": "delete"},
+            r"would also change far.parts \(CASCADE",
+        ),
+        (
+            'CREATE TABLE "Parts, old" (item INTEGER REFERENCES orders (id) ON DELETE SET NULL (item))',
+            {"operation": "delete"},
+            r'would also change "Parts, old" \(SET NULL',
+        ),
+        (
+            "CREATE SCHEMA far; CREATE TABLE far.parts (i INTEGER REFERENCES orders (id) ON UPDATE CASCADE)",
+            {"values": {"id": 9}},
+            r"would also change far.parts \(CASCADE",
+        ),
+        (
+            """CREATE SCHEMA far; CREATE TABLE far.old (PRIMARY KEY (id)) INHERITS (orders);
+            CREATE TABLE far.parts (i INTEGER REFERENCES far.old (id) ON DELETE CASCADE)""",
+            {"operation": "delete"},
+            r"also change far.old, which inherit",
+        ),
+        ("CREATE TABLE old (word TEXT) INHERITS (orders)", {}, r"also change old, which inherit"),
+        ("CREATE RULE more AS ON UPDATE TO orders DO ALSO DELETE FROM secrets", {}, r"has rules \(more\)"),
+        ("CREATE RULE more AS ON UPDATE TO orders DO INSTEAD NOTHING", {}, r"has rules \(more\)"),
+    ],
+)
+async def test_a_change_does_not_spread_within_postgresql(
+    postgresql: Postgresql, schema: str, change: dict[str, Any], why: str
+) -> None:
+    """T25: keys in other schemas, heirs and rules touch rows that nobody is shown, whenever they came."""
+    asked = {"where": {"id": 1}} | change
+    if asked.get("operation") == "delete":
+        asked["values"] = None
+    shop = on_postgresql(postgresql)
+    action = await shop.prepared(**asked)
+    shop.query(schema)
+    before = shop.contents()
+    with pytest.raises(ActionRefusedError, match=why):
+        await shop.prepared(**asked)
+    with pytest.raises(ActionRefusedError, match=why):
+        await shop.write(action)
+    assert shop.contents() == before
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "change", [{"operation": "delete", "values": None}, {"operation": "update", "values": {"id": 2}}]
+)
+async def test_keys_to_a_partition_count(postgresql: Postgresql, change: dict[str, Any]) -> None:
+    """T25: a key to one partition, in whatever schema, deletes as one to the whole table does."""
+    url = postgresql.made("""
+        CREATE TABLE orders (id INTEGER PRIMARY KEY) PARTITION BY LIST (id);
+        CREATE SCHEMA far;
+        CREATE TABLE far.first PARTITION OF orders FOR VALUES IN (1);
+        CREATE TABLE far.parts (i INTEGER REFERENCES far.first (id) ON DELETE CASCADE);
+        INSERT INTO orders VALUES (1);
+    """)
+    kind = DatabaseWrite([Database(name="shop", url=url, password=PASSWORD, tables=TABLES)])
+    with pytest.raises(ActionRefusedError, match=r"would also change far\.parts"):
+        await kind.prepare(UPDATE | {"where": {"id": 1}} | change)
+
+
+@pytest.mark.server
+async def test_a_table_in_front_of_it_receives_nothing(postgresql: Postgresql) -> None:
+    """T09, T25: the statement names the schema; a table that gets in front of it is another one."""
+    shop = on_postgresql(postgresql)
+    action = await shop.prepared()
+    assert "public.orders" in shown(shop, action)["Statement"]
+    shop.query("CREATE SCHEMA owner; CREATE TABLE owner.orders AS SELECT * FROM public.orders")
+    with pytest.raises(ActionRefusedError, match="orders or its triggers have changed"):
+        await shop.write(action)
+    assert shop.query("SELECT * FROM owner.orders EXCEPT SELECT * FROM public.orders") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"operation": "insert", "values": {"id": 3, "name": "ada"}, "where": None},
+        {"values": {"name": "ada"}, "where": {"id": 2}},
+    ],
+)
+async def test_a_row_is_not_replaced(tmp_path: Path, change: dict[str, Any]) -> None:
+    """T25: SQLite's ON CONFLICT REPLACE would delete a row that nobody was shown; here it is a conflict."""
+    shop = on_sqlite(tmp_path, tables=dict.fromkeys(TABLES, frozenset({"people"})))
+    shop.query("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE ON CONFLICT REPLACE)")
+    shop.query("INSERT INTO people VALUES (2, 'bob')")
+    action = await shop.prepared(table="people", **change)
+    shop.query("INSERT INTO people VALUES (1, 'ada')")
+    receipt = await shop.write(action)
+    assert receipt.status is ReceiptStatus.FAILED
+    assert shop.query("SELECT * FROM people ORDER BY id") == [(1, "ada"), (2, "bob")]
+
+
+def trigger(shop: Shop, word: str) -> str:
+    """Word a trigger that writes something else than what it was asked about."""
+    body = f"UPDATE secrets SET word = '{word}'"
+    if shop.database.is_sqlite:
+        return f"CREATE TRIGGER log AFTER UPDATE ON orders BEGIN {body}; END"
+    return (
+        "CREATE OR REPLACE FUNCTION log() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $$BEGIN {body}; RETURN NULL; END$$;"
+        "CREATE OR REPLACE TRIGGER log AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION log()"
+    )
+
+
+async def test_a_trigger_belongs_to_what_is_shown(shop: Shop) -> None:
+    """T09, T25: a trigger that came, or was rewritten, after the question does not run."""
+    bare = await shop.prepared()
+    assert "Triggers" not in shown(shop, bare)
+    shop.query(trigger(shop, "a"))
+    with pytest.raises(ActionRefusedError, match="its triggers have changed"):
+        await shop.write(bare)
+    action = await shop.prepared()
+    assert shown(shop, action)["Triggers"].startswith("log: SHA-256 ")
+    if shop.database.is_sqlite:
+        shop.query("DROP TRIGGER log")
+    shop.query(trigger(shop, "b"))
+    with pytest.raises(ActionRefusedError, match="its triggers have changed"):
+        await shop.write(action)
+    assert shop.query("SELECT word FROM secrets") == [("swordfish",)]
+    await shop.write(await shop.prepared())
+    assert shop.query("SELECT word FROM secrets") == [("b",)]
+
+
+@pytest.mark.server
+async def test_a_table_is_held_until_the_commit(postgresql: Postgresql) -> None:
+    """T09: after the last look at the table's triggers and keys nobody can add one before the commit."""
+    shop = on_postgresql(postgresql)
+    action = await shop.prepared()
+    add = "CREATE TABLE parts (item INTEGER REFERENCES orders (id) ON DELETE CASCADE)"
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        await shop.write(action, lambda: shop.query(f"SET lock_timeout = '100ms'; {add}"))
 
 
 # --- over what ---------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import TableClause
 from sqlalchemy.types import NullType, TypeEngine
 
+from gateway.actions.database_table import Table, hold
 from gateway.actions.refusal import ActionRefusedError
 
 SQLITE = "sqlite:///"
@@ -33,9 +34,8 @@ _VERBS = {"insert": sqlite3.SQLITE_INSERT, "update": sqlite3.SQLITE_UPDATE, "del
 _HARMLESS = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_RECURSIVE}
 )
-
-_FOREIGN_KEYS = sa.text("SELECT * FROM pragma_foreign_key_list(:name)")
-_SPREADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+_NEVER_REPLACE = "OR ABORT"
+"""Outdoes `ON CONFLICT REPLACE` of a table in SQLite, which would delete a row that nobody was shown."""
 
 Scalar = str | int | float | bool | None
 
@@ -79,7 +79,10 @@ class Database:
     def writing(self, operation: str, table: str) -> sa.Connection:
         """Connect for one operation on one table, with a transaction begun; closing it takes all back.
 
+        Until then nobody else can give the table triggers, rules or foreign keys.
+
         Raises:
+            ActionRefusedError: there is no such table.
             sqlalchemy.exc.SQLAlchemyError: the database does not answer, or is locked.
         """
         connection = self._engine(mode="rw").connect()
@@ -88,6 +91,8 @@ class Database:
                 connection.exec_driver_sql("PRAGMA foreign_keys = ON")
                 _confine(connection, _VERBS[operation], table)
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                hold(connection, table)
         except BaseException:
             connection.close()
             raise
@@ -170,10 +175,11 @@ class Statement:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
         self._database, self._change = database, change
-        self._columns = _reflected(connection, change.table)
-        _check_alone(connection, change)
+        found = Table.found(connection, change.table, change.operation, change.values)
+        self._columns, self.triggers = found.columns, found.triggers
         kinds = {name: NullType() if database.is_sqlite else kind for name, kind in self._columns.items()}
-        self._table = sa.table(change.table, *(sa.column(name, kind) for name, kind in kinds.items()))
+        columns = (sa.column(name, kind) for name, kind in kinds.items())
+        self._table = sa.table(change.table, *columns, schema=found.schema)
         self.values = {
             f"set_{name}": self._bound("values", name, each) for name, each in change.values.items()
         }
@@ -246,60 +252,16 @@ def is_name(text: Any) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
-def _reflected(connection: sa.Connection, table: str) -> dict[str, TypeEngine[Any]]:
-    inspector = sa.inspect(connection)
-    if table not in inspector.get_table_names():
-        raise ActionRefusedError(f"table: there is no table {table} in the database")
-    return {str(column["name"]): column["type"] for column in inspector.get_columns(table)}
-
-
-def _check_alone(connection: sa.Connection, change: Change) -> None:
-    """Refuse what foreign keys would carry on into other tables: people are not shown those rows."""
-    for other, column, rules in _references(connection, change.table):
-        spread = rules.get(change.operation, "").upper()
-        is_touched = change.operation == "delete" or column is None or column in change.values
-        if spread in _SPREADING and is_touched:
-            raise ActionRefusedError(
-                f"table: {change.operation} in {change.table} would also change {other}"
-                f" ({spread} of its foreign key), which people are not shown"
-            )
-
-
-def _references(connection: sa.Connection, table: str) -> Iterator[tuple[str, str | None, Mapping[str, str]]]:
-    """Yield the foreign keys that lead to a table: from where, to which column, what follows from a change.
-
-    In SQLite the column may be None, which means the primary key.
-    """
-    inspector = sa.inspect(connection)
-    if connection.dialect.name == "sqlite":
-        # SQLAlchemy reads the rules there from the text of the schema, and overlooks some.
-        for other in inspector.get_table_names():
-            keys = connection.execute(_FOREIGN_KEYS, {"name": other}).mappings()
-            for key in keys:
-                if key["table"].lower() == table.lower():
-                    yield other, key["to"], {"delete": key["on_delete"], "update": key["on_update"]}
-        return
-    for (_, other), found in inspector.get_multi_foreign_keys().items():
-        for each in found:
-            if each["referred_table"] == table:
-                rules = each.get("options", {})
-                for column in each["referred_columns"]:
-                    yield (
-                        str(other),
-                        column,
-                        {"delete": rules.get("ondelete", ""), "update": rules.get("onupdate", "")},
-                    )
-
-
 def _statement(
     table: TableClause, change: Change, conditions: Sequence[ColumnElement[bool]]
 ) -> sa.Insert | sa.Update | sa.Delete:
     values = {name: sa.bindparam(f"set_{name}", type_=table.c[name].type) for name in change.values}
     match change.operation:
         case "insert":
-            return sa.insert(table).values(values)
+            return sa.insert(table).prefix_with(_NEVER_REPLACE, dialect="sqlite").values(values)
         case "update":
-            return sa.update(table).values(values).where(*conditions)
+            update = sa.update(table).prefix_with(_NEVER_REPLACE, dialect="sqlite")
+            return update.values(values).where(*conditions)
         case _:
             return sa.delete(table).where(*conditions)
 

@@ -56,6 +56,7 @@ class DatabaseWrite:
                 "values": dict(change.values),
                 "where": dict(change.where),
                 "statement": statement.text,
+                "triggers": dict(statement.triggers),
                 "rows": rows.count,
                 "rows_sha256": rows.sha256,
                 "first_rows": [dict(row) for row in rows.first],
@@ -168,6 +169,10 @@ def _check_count(count: int, most: int) -> None:
 def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("Database", shown["database"])
     yield Row("Statement", shown["statement"])
+    if shown["triggers"]:
+        yield Row(
+            "Triggers", "\n".join(f"{name}: SHA-256 {each}" for name, each in shown["triggers"].items())
+        )
     yield Row("Values", _json(shown["values"]))
     yield Row("Where", _json(shown["where"]))
     if shown["operation"] == "insert":

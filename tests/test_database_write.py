@@ -485,6 +485,105 @@ async def test_a_table_is_held_until_the_commit(postgresql: Postgresql) -> None:
         await shop.write(action, lambda: shop.query(f"SET lock_timeout = '100ms'; {add}"))
 
 
+KEPT: list[tuple[str, Any]] = [
+    ("DATE", "2026-W01-1"),
+    ("DATE", "20260101"),
+    ("TIME", "T10"),
+    ("TIMESTAMP", "2026-01-01"),
+    ("TIMESTAMP", "2026-01-01T12:00:00+05:00"),
+    ("TIMESTAMP WITH TIME ZONE", "2026-01-01T12:00:00"),
+    ("TIMESTAMP(0)", "2026-01-01T23:59:59.9"),
+    ("TIME(1)", "10:00:00.25"),
+    ("NUMERIC", "NaN"),
+    ("NUMERIC", "Infinity"),
+    ("NUMERIC", "1_0"),
+    ("NUMERIC", "1e3"),
+    ("NUMERIC", "007"),
+    ("NUMERIC", "\u0661\u0662"),
+    ("NUMERIC(10, 2)", "1000.009"),
+    ("NUMERIC(4, 1)", 99.96),
+    ("NUMERIC(4, 1)", 1000),
+    ("REAL", 16777217),
+    ("SMALLINT", 70000),
+    ("UUID", "{01234567-89ab-cdef-0123-456789abcdef}"),
+    ("MONEY", "1000.009"),
+    ("MOOD", "sad"),
+]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("kind", "value"), KEPT)
+async def test_a_value_that_would_be_kept_as_another_is_refused(
+    postgresql: Postgresql, kind: str, value: Any
+) -> None:
+    """T25: rounded, truncated or reworded values are not what people saw; nobody is asked about them."""
+    shop = on_postgresql(postgresql)
+    shop.query(f"CREATE TYPE mood AS ENUM ('glad'); ALTER TABLE orders ADD COLUMN v {kind}")
+    with pytest.raises(ActionRefusedError, match="values"):
+        await shop.prepared(values={"v": value}, where={"id": 1})
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("DATE", "2026-01-01"),
+        ("TIMESTAMP(0)", "2026-01-01 23:59:59"),
+        ("TIMESTAMP WITH TIME ZONE", "2026-01-01T12:00:00.5+05:00"),
+        ("TIME", "10:00"),
+        ("NUMERIC(10, 2)", "-1000.50"),
+        ("NUMERIC", 99.96),
+        ("REAL", 0.1),
+        ("DOUBLE PRECISION", 16777217),
+        ("CHAR(5)", "a"),
+        ("UUID", "01234567-89AB-cdef-0123-456789abcdef"),
+        ("MOOD", "glad"),
+    ],
+)
+async def test_a_value_is_kept_as_it_was_shown(postgresql: Postgresql, kind: str, value: Any) -> None:
+    """What a column holds as it was shown is written."""
+    shop = on_postgresql(postgresql)
+    shop.query(f"CREATE TYPE mood AS ENUM ('glad'); ALTER TABLE orders ADD COLUMN v {kind}")
+    await shop.write(await shop.prepared(values={"v": value}, where={"id": 1}))
+    assert shop.query("SELECT id FROM orders WHERE v IS NOT NULL") == [(1,)]
+
+
+@pytest.mark.server
+async def test_what_a_trigger_stores_otherwise_is_taken_back(postgresql: Postgresql) -> None:
+    """T09, T25: what the statement has stored is compared with what people saw, before the commit."""
+    shop = on_postgresql(postgresql)
+    shop.query(
+        "CREATE FUNCTION double() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$BEGIN NEW.amount = 2 * NEW.amount; RETURN NEW; END$$;"
+        "CREATE TRIGGER double BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION double()"
+    )
+    before = shop.contents()
+    action = await shop.prepared(values={"amount": "7.50"})
+    with pytest.raises(ActionRefusedError, match=r'amount \(NUMERIC\(10, 2\)\) .* "15.00", not as shown'):
+        await shop.write(action)
+    assert shop.contents() == before
+    assert shop.begun == []
+
+
+@pytest.mark.server
+async def test_a_name_that_postgresql_cuts_off_is_taken_back(postgresql: Postgresql) -> None:
+    """T25: what the look beforehand does not tell, the comparison of what was stored does."""
+    shop = on_postgresql(postgresql)
+    shop.query("ALTER TABLE orders ADD COLUMN v NAME")
+    with pytest.raises(ActionRefusedError, match=f'would be stored as "{"x" * 63}", not as shown'):
+        await shop.write(await shop.prepared(values={"v": "x" * 64}))
+    assert shop.query("SELECT id FROM orders WHERE v IS NOT NULL") == []
+
+
+async def test_what_a_file_stores_otherwise_is_taken_back(tmp_path: Path) -> None:
+    """T25: SQLite makes numbers of such texts in columns of dates."""
+    shop = on_sqlite(tmp_path)
+    before = shop.contents()
+    with pytest.raises(ActionRefusedError, match="would be stored as 2026, not as shown"):
+        await shop.write(await shop.prepared(values={"due": "2026"}, where={"id": 1}))
+    assert shop.contents() == before
+
+
 # --- over what ---------------------------------------------------------------------------------------------
 
 

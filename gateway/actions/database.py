@@ -211,10 +211,40 @@ class Statement:
         """Carry it out in the connection's transaction, and say how many rows it touched.
 
         Raises:
+            ActionRefusedError: a value was stored as another one; the transaction is to be taken back.
             sqlalchemy.exc.SQLAlchemyError: the database refused, or does not answer.
         """
-        counted = self._statement.execution_options(preserve_rowcount=True)
-        return connection.execute(counted, {**self.values, **self.where}).rowcount
+        if self._change.operation == "delete":
+            counted = self._statement.execution_options(preserve_rowcount=True)
+            return connection.execute(counted, self.where).rowcount
+        written = [self._table.c[name] for name in self._change.values]
+        stored = connection.execute(self._statement.returning(*written), {**self.values, **self.where}).all()
+        for row in stored:
+            self._check_stored(row)
+        return len(stored)
+
+    def check_values(self, connection: sa.Connection) -> None:
+        """Refuse values that PostgreSQL would keep as others, such as rounded ones, before people are asked.
+
+        SQLite can tell only when it stores them.
+
+        Raises:
+            ActionRefusedError: a value would not be stored as it is.
+            sqlalchemy.exc.SQLAlchemyError: the database refuses a value, or does not answer.
+        """
+        if self._database.is_sqlite or not self.values:
+            return
+        kinds = [self._columns[name] for name in self._change.values]
+        keys = zip(self.values, kinds, strict=True)
+        cast = sa.select(*(sa.cast(sa.bindparam(key, type_=kind), kind) for key, kind in keys))
+        self._check_stored(connection.execute(cast, self.values).one())
+
+    def _check_stored(self, row: Sequence[Any]) -> None:
+        for name, told, stored in zip(self._change.values, self.values.values(), row, strict=True):
+            kind = self._columns[name]
+            if not _is_same(told, stored, kind):
+                found = json.dumps(_plain(stored), ensure_ascii=False)
+                raise ActionRefusedError(f"values: {name} ({kind}) would be stored as {found}, not as shown")
 
     def _condition(self, name: str, wanted: Any) -> ColumnElement[bool]:
         column = self._table.c[name] if name in self._columns else None
@@ -317,10 +347,14 @@ def _fitted(value: Scalar, kind: TypeEngine[Any]) -> Any:
     except NotImplementedError:
         raise ValueError("cannot be written, its type is not supported") from None
     if wanted in _FROM_TEXT and isinstance(value, str):
-        read = _FROM_TEXT[wanted](value)
-        if getattr(kind, "timezone", False) and getattr(read, "tzinfo", None) is None:
-            raise ValueError("needs an offset, such as +01:00 or Z")
-        return read
+        form, read = _FROM_TEXT[wanted]
+        if not form.fullmatch(value):
+            raise ValueError(f"needs the plain form of {_FORMS[wanted]}")
+        fitted = read(value)
+        if wanted in {datetime, time} and (fitted.tzinfo is not None) != getattr(kind, "timezone", False):
+            has_zone = fitted.tzinfo is not None
+            raise ValueError("keeps no offset" if has_zone else "needs an offset, such as +01:00 or Z")
+        return fitted
     if wanted is Decimal and type(value) in {int, float}:
         return Decimal(repr(value))
     if wanted is float and type(value) is int:
@@ -342,13 +376,29 @@ _WORDS: Mapping[type, str] = {
     float: "a number",
     str: "a text",
 }
-_FROM_TEXT: Mapping[type, Any] = {
-    date: date.fromisoformat,
-    datetime: datetime.fromisoformat,
-    time: time.fromisoformat,
-    Decimal: Decimal,
-    UUID: UUID,
+_FORMS: Mapping[type, str] = {
+    date: "2026-03-31",
+    datetime: "2026-03-31T23:59:59",
+    time: "23:59:59",
+    Decimal: "1234.50",
+    UUID: "01234567-89ab-cdef-0123-456789abcdef",
 }
+_DATE, _TIME = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?"
+# Python reads more forms, of which people would not see what they mean: 2026-W01-1, NaN, 1_0, other digits.
+_FROM_TEXT: Mapping[type, tuple[re.Pattern[str], Any]] = {
+    date: (re.compile(_DATE, re.ASCII), date.fromisoformat),
+    datetime: (re.compile(f"{_DATE}[T ]{_TIME}", re.ASCII), datetime.fromisoformat),
+    time: (re.compile(_TIME, re.ASCII), time.fromisoformat),
+    Decimal: (re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII), Decimal),
+    UUID: (re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"), UUID),
+}
+
+
+def _is_same(told: Any, stored: Any, kind: TypeEngine[Any]) -> bool:
+    if isinstance(told, str) and isinstance(stored, str) and isinstance(kind, sa.CHAR):
+        # PostgreSQL fills these up with spaces, which count for nothing.
+        return told.rstrip(" ") == stored.rstrip(" ")
+    return bool(told == stored)
 
 
 def _plain(value: Any) -> Scalar:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from gateway.actions.database import Change, Database, Rows, Statement, is_name
 from gateway.actions.refusal import ActionRefusedError
@@ -43,6 +43,10 @@ class DatabaseWrite:
         check_allowed(database, change)
         try:
             statement, rows = await asyncio.to_thread(_looked_up, database, change)
+        except (DataError, IntegrityError) as error:
+            raise ActionRefusedError(
+                f"values, where: {database.name} refuses what they hold: {reason(error)}"
+            ) from error
         except SQLAlchemyError as error:
             raise ActionRefusedError(f"database: {database.name} does not answer: {reason(error)}") from error
         if change.operation != "insert":
@@ -121,6 +125,7 @@ def reason(error: SQLAlchemyError) -> str:
 def _looked_up(database: Database, change: Change) -> tuple[Statement, Rows]:
     with database.reading() as connection:
         statement = Statement(connection, database, change)
+        statement.check_values(connection)
         return statement, statement.rows(connection, SHOWN_ROWS)
 
 

@@ -21,6 +21,7 @@ from gateway.actions.perform.database_write import DatabaseWriter
 from gateway.core.action import Action, digest
 from gateway.core.approval import Item, State
 from gateway.core.execution import InDoubtError, NothingDoneError, Receipt, ReceiptStatus
+from gateway.core.payload import Proposal
 from gateway.core.policy import Risk
 from servers.postgresql import PASSWORD, Postgresql
 
@@ -584,6 +585,64 @@ async def test_what_a_file_stores_otherwise_is_taken_back(tmp_path: Path) -> Non
     assert shop.contents() == before
 
 
+@pytest.mark.parametrize(
+    ("table", "values", "why"),
+    [
+        ("orders", {"id": 8, "note": "x"}, "a row of orders needs status too"),
+        ("orders", {"id": 8, "status": None}, "status must not be null"),
+        ("orders", {"id": 7, "status": "x"}, "orders has a row with this id already"),
+        ("customers", {"id": 2, "email": "ada@example.com"}, "customers has a row with this email already"),
+    ],
+)
+async def test_nobody_is_asked_about_a_row_that_does_not_fit(
+    shop: Shop, table: str, values: dict[str, Any], why: str
+) -> None:
+    """A missing value, or a key that is taken, is told to the agent at once."""
+    with pytest.raises(ActionRefusedError, match=why):
+        await shop.prepared(operation="insert", table=table, values=values, where=None)
+
+
+async def test_what_a_database_gives_by_itself_need_not_be_said(shop: Shop) -> None:
+    """Defaults, row numbers and keys that hold null ask for no value; keys of several columns need all."""
+    number = "INTEGER" if shop.database.is_sqlite else "INTEGER GENERATED ALWAYS AS IDENTITY"
+    shop.query("DROP TABLE customers" + ("" if shop.database.is_sqlite else " CASCADE"))
+    shop.query(
+        f"CREATE TABLE customers (id {number} PRIMARY KEY NOT NULL, email TEXT UNIQUE,"
+        " city TEXT NOT NULL DEFAULT 'x', street TEXT NOT NULL, UNIQUE (city, street))"
+    )
+    values: dict[str, Any] = {"street": "a", "email": None}
+    for _ in "ab":
+        await shop.write(
+            await shop.prepared(operation="insert", table="customers", values=values, where=None)
+        )
+        values = {"street": "a", "city": "y"}
+    with pytest.raises(ActionRefusedError, match="a row with this city, street already"):
+        await shop.prepared(operation="insert", table="customers", values=values, where=None)
+    assert len(shop.query("SELECT * FROM customers")) == 2
+
+
+async def test_only_what_an_operation_has_is_shown_and_offered(shop: Shop) -> None:
+    """An insert has no condition and a deletion no values: neither can be edited in."""
+    actions = Actions({NAME: shop.kind})
+    values = {"id": 8, "status": "open"}
+    for asked, has, lacks in (
+        ({"operation": "insert", "values": values, "where": None}, "values", "where"),
+        ({"operation": "delete", "values": None, "where": {"id": 1}}, "where", "values"),
+    ):
+        proposal = Proposal(type=NAME, parameters=UPDATE | asked)
+        item, _ = await actions.prepare(proposal)
+        facts = shown(shop, item.action)
+        assert has.capitalize() in facts
+        assert lacks.capitalize() not in facts
+        assert [field.name for field in item.editable] == [has]
+
+
+async def test_a_database_that_is_not_known_is_named(shop: Shop) -> None:
+    """Whoever mistyped a database reads what was not found, and what is there."""
+    with pytest.raises(ActionRefusedError, match="'shopp' is not known; name one of shop"):
+        await shop.prepared(database="shopp")
+
+
 # --- over what ---------------------------------------------------------------------------------------------
 
 
@@ -654,10 +713,11 @@ async def test_a_store_that_fails_at_the_point_of_no_return_takes_it_back(shop: 
 
 async def test_what_the_database_refuses_has_failed(shop: Shop) -> None:
     """A constraint is a final answer: failed with the database's words, and nothing is left of it."""
-    before = shop.contents()
     action = await shop.prepared(
-        operation="insert", table="customers", values={"id": 2, "email": "ada@example.com"}, where=None
+        operation="insert", table="customers", values={"id": 2, "email": "bob@example.com"}, where=None
     )
+    shop.query("UPDATE customers SET email = 'bob@example.com' WHERE id = 1")
+    before = shop.contents()
     receipt = await shop.write(action)
     assert receipt.status is ReceiptStatus.FAILED
     assert "unique" in receipt.summary.lower()

@@ -175,7 +175,7 @@ class Statement:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
         self._database, self._change = database, change
-        found = Table.found(connection, change.table, change.operation, change.values)
+        self._found = found = Table.found(connection, change.table, change.operation, change.values)
         self._columns, self.triggers = found.columns, found.triggers
         kinds = {name: NullType() if database.is_sqlite else kind for name, kind in self._columns.items()}
         columns = (sa.column(name, kind) for name, kind in kinds.items())
@@ -223,21 +223,37 @@ class Statement:
             self._check_stored(row)
         return len(stored)
 
-    def check_values(self, connection: sa.Connection) -> None:
-        """Refuse values that PostgreSQL would keep as others, such as rounded ones, before people are asked.
-
-        SQLite can tell only when it stores them.
+    def check_fit(self, connection: sa.Connection) -> None:
+        """Refuse, before people are asked, what the table's definition and rows would not let in as it is.
 
         Raises:
-            ActionRefusedError: a value would not be stored as it is.
+            ActionRefusedError: a value is missing, repeats a key, or would be stored as another one.
             sqlalchemy.exc.SQLAlchemyError: the database refuses a value, or does not answer.
         """
-        if self._database.is_sqlite or not self.values:
-            return
-        kinds = [self._columns[name] for name in self._change.values]
-        keys = zip(self.values, kinds, strict=True)
-        cast = sa.select(*(sa.cast(sa.bindparam(key, type_=kind), kind) for key, kind in keys))
-        self._check_stored(connection.execute(cast, self.values).one())
+        given = {name for name, value in self._change.values.items() if value is not None}
+        if empty := self._found.filled & (self._change.values.keys() - given):
+            raise ActionRefusedError(f"values: {', '.join(sorted(empty))} must not be null")
+        if self._change.operation == "insert":
+            self._check_new(connection, given)
+        # SQLite has no types of its own to ask: there it is seen when it is stored.
+        if not self._database.is_sqlite and self.values:
+            kinds = [self._columns[name] for name in self._change.values]
+            keys = zip(self.values, kinds, strict=True)
+            cast = sa.select(*(sa.cast(sa.bindparam(key, type_=kind), kind) for key, kind in keys))
+            self._check_stored(connection.execute(cast, self.values).one())
+
+    def _check_new(self, connection: sa.Connection, given: set[str]) -> None:
+        table = self._change.table
+        if missing := self._found.needed - given:
+            raise ActionRefusedError(f"values: a row of {table} needs {', '.join(sorted(missing))} too")
+        for key in self._found.keys:
+            if given >= set(key):
+                same = (self._table.c[name] == sa.bindparam(f"set_{name}") for name in key)
+                bound = {f"set_{name}": self.values[f"set_{name}"] for name in key}
+                if connection.execute(sa.select(sa.true()).where(*same).limit(1), bound).first():
+                    raise ActionRefusedError(
+                        f"values: {table} has a row with this {', '.join(key)} already, and takes only one"
+                    )
 
     def _check_stored(self, row: Sequence[Any]) -> None:
         for name, told, stored in zip(self._change.values, self.values.values(), row, strict=True):

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any, Self
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.types import TypeEngine
 
 from gateway.actions.refusal import ActionRefusedError
@@ -53,6 +54,19 @@ _TRIGGERS = _of_family("""
         pg_get_triggerdef(t.oid), pg_get_functiondef(t.tgfoid)) AS definition
     FROM pg_catalog.pg_trigger t JOIN family f ON t.tgrelid = f.oid WHERE NOT t.tgisinternal ORDER BY 1, 2
 """)
+# Keys over expressions or some rows alone are left to the database.
+_KEYS = sa.text("""
+    SELECT ARRAY(
+        SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        WHERE k.place <= i.indnkeyatts ORDER BY k.place
+    ) FROM pg_catalog.pg_index i
+    WHERE i.indrelid = :oid AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL ORDER BY 1
+""")
+_KEYS_IN_A_FILE = sa.text("""
+    SELECT l.name AS key, i.name AS "column" FROM pragma_index_list(:name) l, pragma_index_info(l.name) i
+    WHERE l."unique" AND NOT l.partial ORDER BY l.seq, i.seqno
+""")
 # What a trigger writes can set off triggers of other tables, so these belong to it.
 _TRIGGERS_OF_A_FILE = sa.text("""
     SELECT name, sql AS definition FROM sqlite_master WHERE type = 'trigger' AND EXISTS (
@@ -66,13 +80,17 @@ class Table:
     """One table as its database describes it.
 
     `schema` is None in SQLite. `triggers` has what a change sets off: names, and the SHA-256 of how they are
-    defined.
+    defined. `filled` are columns that are never null, `needed` those of them that each new row must be given,
+    and `keys` the columns that no two rows have the same values in.
     """
 
     name: str
     schema: str | None
     columns: Mapping[str, TypeEngine[Any]]
     triggers: Mapping[str, str]
+    filled: frozenset[str]
+    needed: frozenset[str]
+    keys: tuple[tuple[str, ...], ...]
 
     @classmethod
     def found(cls, connection: sa.Connection, name: str, operation: str, written: Collection[str]) -> Self:
@@ -88,6 +106,8 @@ class Table:
                 raise _absent(name)
             schema, spreads = None, _spreads_in_a_file(connection, name, operation, written)
             triggers = connection.execute(_TRIGGERS_OF_A_FILE, {"name": name})
+            columns = inspector.get_columns(name)
+            keys = _keys_in_a_file(connection, name, columns)
         else:
             entry = connection.execute(_TABLE, {"name": name}).one_or_none()
             if entry is None:
@@ -95,15 +115,43 @@ class Table:
             _check_own(connection, name, entry.oid, operation)
             schema, spreads = entry.schema, _spreads(connection, entry, operation, written)
             triggers = connection.execute(_TRIGGERS, {"oid": entry.oid})
+            columns = inspector.get_columns(name, schema=schema)
+            keys = tuple(map(tuple, connection.scalars(_KEYS, {"oid": entry.oid})))
         for other, rule in spreads:
             raise ActionRefusedError(
                 f"table: {operation} in {name} would also change {other} ({rule} of its foreign key),"
                 " which people are not shown"
             )
-        columns = {
-            str(column["name"]): column["type"] for column in inspector.get_columns(name, schema=schema)
-        }
-        return cls(name, schema, columns, _hashed(triggers.all()))
+        filled = [column for column in columns if not column["nullable"]]
+        hashes = _hashed(triggers.all())
+        # A trigger may give a value before PostgreSQL asks for one.
+        needed = [] if hashes else [each for each in filled if not _is_given(each)]
+        return cls(
+            name,
+            schema,
+            {column["name"]: column["type"] for column in columns},
+            hashes,
+            frozenset(column["name"] for column in filled),
+            frozenset(column["name"] for column in needed),
+            keys,
+        )
+
+
+def _is_given(column: ReflectedColumn) -> bool:
+    """Whether a database gives the column of a new row a value by itself."""
+    # In SQLite an integer that is the primary key is the number of the row.
+    is_row_number = isinstance(column["type"], sa.Integer) and column.get("primary_key")
+    own = (column["default"], column.get("identity"), column.get("computed"))
+    return bool(is_row_number) or any(each is not None for each in own)
+
+
+def _keys_in_a_file(
+    connection: sa.Connection, name: str, columns: Sequence[ReflectedColumn]
+) -> tuple[tuple[str, ...], ...]:
+    keys = {"": [column["name"] for column in columns if column.get("primary_key")]}
+    for entry in connection.execute(_KEYS_IN_A_FILE, {"name": name}):
+        keys.setdefault(entry.key, []).append(entry.column)
+    return tuple(tuple(key) for key in keys.values() if key and None not in key)
 
 
 def hold(connection: sa.Connection, name: str) -> None:

@@ -57,8 +57,8 @@ class DatabaseWrite:
                 "database": database.name,
                 "operation": change.operation,
                 "table": change.table,
-                "values": dict(change.values),
-                "where": dict(change.where),
+                **({"values": dict(change.values)} if change.values else {}),
+                **({"where": dict(change.where)} if change.where else {}),
                 "statement": statement.text,
                 "triggers": dict(statement.triggers),
                 "rows": rows.count,
@@ -72,12 +72,13 @@ class DatabaseWrite:
             return next(iter(self._databases.values()))
         found = self._databases.get(name) if isinstance(name, str) else None
         if found is None:
-            raise ActionRefusedError(f"database: name one of {', '.join(sorted(self._databases))}")
+            unknown = "" if name is None else f"{name!r} is not known; "
+            raise ActionRefusedError(f"database: {unknown}name one of {', '.join(sorted(self._databases))}")
         return found
 
     def proposed(self, action: Action) -> Mapping[str, Any]:
         """Keep what an agent or editor may say; statement and rows are found out anew."""
-        return {name: action.parameters[name] for name in _AUTHORED}
+        return {name: action.parameters[name] for name in _AUTHORED if name in action.parameters}
 
     def summary(self, action: Action) -> str:
         """Say what happens to how many rows of which table."""
@@ -100,7 +101,7 @@ class DatabaseWrite:
 def change_of(action: Action) -> Change:
     """Take the change out of a prepared action."""
     shown = action.parameters
-    return Change(shown["operation"], shown["table"], shown["values"], shown["where"])
+    return Change(shown["operation"], shown["table"], shown.get("values", {}), shown.get("where", {}))
 
 
 def check_allowed(database: Database, change: Change) -> None:
@@ -125,7 +126,7 @@ def reason(error: SQLAlchemyError) -> str:
 def _looked_up(database: Database, change: Change) -> tuple[Statement, Rows]:
     with database.reading() as connection:
         statement = Statement(connection, database, change)
-        statement.check_values(connection)
+        statement.check_fit(connection)
         return statement, statement.rows(connection, SHOWN_ROWS)
 
 
@@ -178,8 +179,9 @@ def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
         yield Row(
             "Triggers", "\n".join(f"{name}: SHA-256 {each}" for name, each in shown["triggers"].items())
         )
-    yield Row("Values", _json(shown["values"]))
-    yield Row("Where", _json(shown["where"]))
+    for name in ("values", "where"):
+        if name in shown:
+            yield Row(name.capitalize(), _json(shown[name]))
     if shown["operation"] == "insert":
         return
     yield Row("Rows now", f"{shown['rows']}, SHA-256 {shown['rows_sha256']}")

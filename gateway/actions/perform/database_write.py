@@ -57,7 +57,7 @@ class DatabaseWriter:
             raise ActionRefusedError(f"{shown['database']} is no longer configured; nothing was changed")
         change = change_of(action)
         check_allowed(database, change)
-        told = {name: shown[name] for name in ("database", "statement", "values", "where")}
+        told = {name: shown[name] for name in ("database", "statement", "values", "where") if name in shown}
         try:
             with _nothing_done():
                 connection, count = await asyncio.to_thread(_execute, database, change, shown)

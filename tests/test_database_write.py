@@ -403,7 +403,7 @@ async def test_a_change_does_not_spread_within_postgresql(
 async def test_keys_to_a_partition_count(postgresql: Postgresql, change: dict[str, Any]) -> None:
     """T25: a key to one partition, in whatever schema, deletes as one to the whole table does."""
     url = postgresql.made("""
-        CREATE TABLE orders (id INTEGER PRIMARY KEY) PARTITION BY LIST (id);
+        CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT) PARTITION BY LIST (id);
         CREATE SCHEMA far;
         CREATE TABLE far.first PARTITION OF orders FOR VALUES IN (1);
         CREATE TABLE far.parts (i INTEGER REFERENCES far.first (id) ON DELETE CASCADE);
@@ -412,6 +412,7 @@ async def test_keys_to_a_partition_count(postgresql: Postgresql, change: dict[st
     kind = DatabaseWrite([Database(name="shop", url=url, password=PASSWORD, tables=TABLES)])
     with pytest.raises(ActionRefusedError, match=r"would also change far\.parts"):
         await kind.prepare(UPDATE | {"where": {"id": 1}} | change)
+    assert (await kind.prepare(UPDATE | {"where": {"id": 1}})).parameters["rows"] == 1
 
 
 @pytest.mark.server
@@ -641,6 +642,28 @@ async def test_a_database_that_is_not_known_is_named(shop: Shop) -> None:
     """Whoever mistyped a database reads what was not found, and what is there."""
     with pytest.raises(ActionRefusedError, match="'shopp' is not known; name one of shop"):
         await shop.prepared(database="shopp")
+
+
+@pytest.mark.server
+async def test_a_role_needs_its_operation_and_to_read_and_lock(postgresql: Postgresql) -> None:
+    """Looking at definitions and holding them needs no right of its own; to delete, rows are locked (UPDATE)."""
+    owner = on_postgresql(postgresql)
+    cases: dict[str, dict[str, Any]] = {
+        "insert": {"values": {"id": 8, "status": "x"}, "where": None},
+        "update": {"where": {"id": 1}},
+        "delete": {"values": None, "where": {"id": 1}},
+    }
+    name = owner.database.url.rpartition("/")[2]
+    for operation, asked in cases.items():
+        role = f"{operation}_{name}"
+        owner.query(
+            f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}';"
+            f"GRANT SELECT, {'UPDATE, ' if operation == 'delete' else ''}{operation} ON orders TO {role}"
+        )
+        database = replace(owner.database, url=owner.database.url.replace("owner@", f"{role}@"))
+        shop = Shop(database, owner.query)
+        receipt = await shop.write(await shop.prepared(operation=operation, **asked))
+        assert receipt.status is ReceiptStatus.DONE
 
 
 # --- over what ---------------------------------------------------------------------------------------------

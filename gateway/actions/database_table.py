@@ -15,7 +15,7 @@ _FOREIGN_KEYS = sa.text("SELECT * FROM pragma_foreign_key_list(:name)")
 _SPREADING = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 """What a foreign key does to other rows, by PostgreSQL's letters for it (pg_constraint)."""
 _TABLE = sa.text("""
-    SELECT c.oid, n.nspname AS schema, c.relkind = 'p' AS is_partitioned
+    SELECT c.oid, n.nspname AS schema
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = to_regclass(quote_ident(:name)) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
         AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -48,6 +48,14 @@ _REFERENCES = _of_family("""
             WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey)
         ) AS columns
     FROM pg_catalog.pg_constraint k JOIN family f ON k.confrelid = f.oid WHERE k.contype = 'f' ORDER BY 1
+""")
+_MOVES = _of_family("""
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_partitioned_table p JOIN family f ON p.partrelid = f.oid
+            CROSS JOIN unnest(p.partattrs) AS k (attnum)
+            LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum
+        WHERE k.attnum = 0 OR a.attname = ANY (CAST(:written AS text[]))
+    )
 """)
 _TRIGGERS = _of_family("""
     SELECT t.tgname AS name, concat_ws(E'\\n', CAST(t.tgrelid AS regclass), t.tgenabled,
@@ -189,11 +197,12 @@ def _spreads(
     connection: sa.Connection, entry: sa.Row[Any], operation: str, written: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield what a foreign key would do to which other table."""
+    # A row that moves to another partition is deleted from its own.
+    is_deleted = operation == "delete" or (
+        operation == "update"
+        and connection.scalar(_MOVES, {"oid": entry.oid, "written": list(written)}) is True
+    )
     for key in connection.execute(_REFERENCES, {"oid": entry.oid}):
-        is_deleted = operation == "delete"
-        if operation == "update" and entry.is_partitioned:
-            # A row that moves to another partition is deleted from its own.
-            is_deleted = True
         if is_deleted and key.on_delete in _SPREADING:
             yield key.other, _SPREADING[key.on_delete]
         if operation == "update" and key.on_update in _SPREADING and not set(written).isdisjoint(key.columns):

@@ -162,7 +162,7 @@ async def test_approved_rows_are_changed(gateway: Gateway, tmp_path: Path) -> No
     thread = await gateway.ask(**proposing(ROWS))
     asked = await gateway.letter("ask", ALICE)
     text = " ".join(asked.text.split())
-    assert "UPDATE orders SET status=:set_status WHERE orders.status = :where_status" in text
+    assert "UPDATE OR ABORT orders SET status=:set_status WHERE orders.status = :where_status" in text
     assert "2, SHA-256" in text
     assert statuses(tmp_path) == ["open", "open", "sent"]
     await gateway.reply(asked, "APPROVE")
@@ -229,4 +229,4 @@ async def test_killed_while_rows_are_changed(
         assert approval["execution"] == execution
         if execution is RowState.IN_DOUBT:
             alert = " ".join((await gateway.letter("alert", OPS)).text.split())
-            assert "UPDATE orders SET status=:set_status" in alert
+            assert "UPDATE OR ABORT orders SET status=:set_status" in alert

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from builders import approval
@@ -20,6 +21,7 @@ from gateway.actions.perform.database_write import DatabaseWriter
 from gateway.core.action import Action, digest
 from gateway.core.approval import Item, State
 from gateway.core.execution import InDoubtError, NothingDoneError, Receipt, ReceiptStatus
+from gateway.core.payload import Proposal
 from gateway.core.policy import Risk
 from servers.postgresql import PASSWORD, Postgresql
 
@@ -133,7 +135,8 @@ async def test_rows_are_updated_as_shown(shop: Shop) -> None:
     """People see the statement, each value and the rows; exactly these rows are changed."""
     action = await shop.prepared()
     facts = shown(shop, action)
-    assert facts["Statement"].startswith("UPDATE orders SET status=:set_status")
+    table = "OR ABORT orders" if shop.database.is_sqlite else "public.orders"
+    assert facts["Statement"].startswith(f"UPDATE {table} SET status=:set_status")
     assert ":where_status" in facts["Statement"]
     assert (facts["Values"], facts["Where"]) == ('{"status": "sent"}', '{"status": "open"}')
     assert facts["Rows now"].startswith("2, SHA-256 ")
@@ -345,6 +348,324 @@ async def test_a_change_does_not_spread_to_other_tables(shop: Shop, change: dict
     await shop.write(await shop.prepared(table="customers", values={"email": "x"}, where={"id": 1}))
 
 
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("schema", "change", "why"),
+    [
+        (
+            "CREATE SCHEMA far; CREATE TABLE far.parts (i INTEGER REFERENCES orders (id) ON DELETE CASCADE)",
+            {"operation": "delete"},
+            r"would also change far.parts \(CASCADE",
+        ),
+        (
+            'CREATE TABLE "Parts, old" (item INTEGER REFERENCES orders (id) ON DELETE SET NULL (item))',
+            {"operation": "delete"},
+            r'would also change "Parts, old" \(SET NULL',
+        ),
+        (
+            "CREATE SCHEMA far; CREATE TABLE far.parts (i INTEGER REFERENCES orders (id) ON UPDATE CASCADE)",
+            {"values": {"id": 9}},
+            r"would also change far.parts \(CASCADE",
+        ),
+        (
+            """CREATE SCHEMA far; CREATE TABLE far.old (PRIMARY KEY (id)) INHERITS (orders);
+            CREATE TABLE far.parts (i INTEGER REFERENCES far.old (id) ON DELETE CASCADE)""",
+            {"operation": "delete"},
+            r"also change far.old, which inherit",
+        ),
+        ("CREATE TABLE old (word TEXT) INHERITS (orders)", {}, r"also change old, which inherit"),
+        ("CREATE RULE more AS ON UPDATE TO orders DO ALSO DELETE FROM secrets", {}, r"has rules \(more\)"),
+        ("CREATE RULE more AS ON UPDATE TO orders DO INSTEAD NOTHING", {}, r"has rules \(more\)"),
+    ],
+)
+async def test_a_change_does_not_spread_within_postgresql(
+    postgresql: Postgresql, schema: str, change: dict[str, Any], why: str
+) -> None:
+    """T25: keys in other schemas, heirs and rules touch rows that nobody is shown, whenever they came."""
+    asked = {"where": {"id": 1}} | change
+    if asked.get("operation") == "delete":
+        asked["values"] = None
+    shop = on_postgresql(postgresql)
+    action = await shop.prepared(**asked)
+    shop.query(schema)
+    before = shop.contents()
+    with pytest.raises(ActionRefusedError, match=why):
+        await shop.prepared(**asked)
+    with pytest.raises(ActionRefusedError, match=why):
+        await shop.write(action)
+    assert shop.contents() == before
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "change", [{"operation": "delete", "values": None}, {"operation": "update", "values": {"id": 2}}]
+)
+async def test_keys_to_a_partition_count(postgresql: Postgresql, change: dict[str, Any]) -> None:
+    """T25: a key to one partition, in whatever schema, deletes as one to the whole table does."""
+    url = postgresql.made("""
+        CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT) PARTITION BY LIST (id);
+        CREATE SCHEMA far;
+        CREATE TABLE far.first PARTITION OF orders FOR VALUES IN (1);
+        CREATE TABLE far.parts (i INTEGER REFERENCES far.first (id) ON DELETE CASCADE);
+        INSERT INTO orders VALUES (1);
+    """)
+    kind = DatabaseWrite([Database(name="shop", url=url, password=PASSWORD, tables=TABLES)])
+    with pytest.raises(ActionRefusedError, match=r"would also change far\.parts"):
+        await kind.prepare(UPDATE | {"where": {"id": 1}} | change)
+    assert (await kind.prepare(UPDATE | {"where": {"id": 1}})).parameters["rows"] == 1
+
+
+@pytest.mark.server
+async def test_a_table_in_front_of_it_receives_nothing(postgresql: Postgresql) -> None:
+    """T09, T25: the statement names the schema; a table that gets in front of it is another one."""
+    shop = on_postgresql(postgresql)
+    action = await shop.prepared()
+    assert "public.orders" in shown(shop, action)["Statement"]
+    shop.query("CREATE SCHEMA owner; CREATE TABLE owner.orders AS SELECT * FROM public.orders")
+    with pytest.raises(ActionRefusedError, match="orders or its triggers have changed"):
+        await shop.write(action)
+    assert shop.query("SELECT * FROM owner.orders EXCEPT SELECT * FROM public.orders") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"operation": "insert", "values": {"id": 3, "name": "ada"}, "where": None},
+        {"values": {"name": "ada"}, "where": {"id": 2}},
+    ],
+)
+async def test_a_row_is_not_replaced(tmp_path: Path, change: dict[str, Any]) -> None:
+    """T25: SQLite's ON CONFLICT REPLACE would delete a row that nobody was shown; here it is a conflict."""
+    shop = on_sqlite(tmp_path, tables=dict.fromkeys(TABLES, frozenset({"people"})))
+    shop.query("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE ON CONFLICT REPLACE)")
+    shop.query("INSERT INTO people VALUES (2, 'bob')")
+    action = await shop.prepared(table="people", **change)
+    shop.query("INSERT INTO people VALUES (1, 'ada')")
+    receipt = await shop.write(action)
+    assert receipt.status is ReceiptStatus.FAILED
+    assert shop.query("SELECT * FROM people ORDER BY id") == [(1, "ada"), (2, "bob")]
+
+
+def trigger(shop: Shop, word: str) -> str:
+    """Word a trigger that writes something else than what it was asked about."""
+    body = f"UPDATE secrets SET word = '{word}'"
+    if shop.database.is_sqlite:
+        return f"CREATE TRIGGER log AFTER UPDATE ON orders BEGIN {body}; END"
+    return (
+        "CREATE OR REPLACE FUNCTION log() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $$BEGIN {body}; RETURN NULL; END$$;"
+        "CREATE OR REPLACE TRIGGER log AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION log()"
+    )
+
+
+async def test_a_trigger_belongs_to_what_is_shown(shop: Shop) -> None:
+    """T09, T25: a trigger that came, or was rewritten, after the question does not run."""
+    bare = await shop.prepared()
+    assert "Triggers" not in shown(shop, bare)
+    shop.query(trigger(shop, "a"))
+    with pytest.raises(ActionRefusedError, match="its triggers have changed"):
+        await shop.write(bare)
+    action = await shop.prepared()
+    assert shown(shop, action)["Triggers"].startswith("log: SHA-256 ")
+    if shop.database.is_sqlite:
+        shop.query("DROP TRIGGER log")
+    shop.query(trigger(shop, "b"))
+    with pytest.raises(ActionRefusedError, match="its triggers have changed"):
+        await shop.write(action)
+    assert shop.query("SELECT word FROM secrets") == [("swordfish",)]
+    await shop.write(await shop.prepared())
+    assert shop.query("SELECT word FROM secrets") == [("b",)]
+
+
+@pytest.mark.server
+async def test_a_table_is_held_until_the_commit(postgresql: Postgresql) -> None:
+    """T09: after the last look at the table's triggers and keys nobody can add one before the commit."""
+    shop = on_postgresql(postgresql)
+    action = await shop.prepared()
+    add = "CREATE TABLE parts (item INTEGER REFERENCES orders (id) ON DELETE CASCADE)"
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        await shop.write(action, lambda: shop.query(f"SET lock_timeout = '100ms'; {add}"))
+
+
+KEPT: list[tuple[str, Any]] = [
+    ("DATE", "2026-W01-1"),
+    ("DATE", "20260101"),
+    ("TIME", "T10"),
+    ("TIMESTAMP", "2026-01-01"),
+    ("TIMESTAMP", "2026-01-01T12:00:00+05:00"),
+    ("TIMESTAMP WITH TIME ZONE", "2026-01-01T12:00:00"),
+    ("TIMESTAMP(0)", "2026-01-01T23:59:59.9"),
+    ("TIME(1)", "10:00:00.25"),
+    ("NUMERIC", "NaN"),
+    ("NUMERIC", "Infinity"),
+    ("NUMERIC", "1_0"),
+    ("NUMERIC", "1e3"),
+    ("NUMERIC", "007"),
+    ("NUMERIC", "\u0661\u0662"),
+    ("NUMERIC(10, 2)", "1000.009"),
+    ("NUMERIC(4, 1)", 99.96),
+    ("NUMERIC(4, 1)", 1000),
+    ("REAL", 16777217),
+    ("SMALLINT", 70000),
+    ("UUID", "{01234567-89ab-cdef-0123-456789abcdef}"),
+    ("MONEY", "1000.009"),
+    ("MOOD", "sad"),
+]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("kind", "value"), KEPT)
+async def test_a_value_that_would_be_kept_as_another_is_refused(
+    postgresql: Postgresql, kind: str, value: Any
+) -> None:
+    """T25: rounded, truncated or reworded values are not what people saw; nobody is asked about them."""
+    shop = on_postgresql(postgresql)
+    shop.query(f"CREATE TYPE mood AS ENUM ('glad'); ALTER TABLE orders ADD COLUMN v {kind}")
+    with pytest.raises(ActionRefusedError, match="values"):
+        await shop.prepared(values={"v": value}, where={"id": 1})
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("DATE", "2026-01-01"),
+        ("TIMESTAMP(0)", "2026-01-01 23:59:59"),
+        ("TIMESTAMP WITH TIME ZONE", "2026-01-01T12:00:00.5+05:00"),
+        ("TIME", "10:00"),
+        ("NUMERIC(10, 2)", "-1000.50"),
+        ("NUMERIC", 99.96),
+        ("REAL", 0.1),
+        ("DOUBLE PRECISION", 16777217),
+        ("CHAR(5)", "a"),
+        ("UUID", "01234567-89AB-cdef-0123-456789abcdef"),
+        ("MOOD", "glad"),
+    ],
+)
+async def test_a_value_is_kept_as_it_was_shown(postgresql: Postgresql, kind: str, value: Any) -> None:
+    """What a column holds as it was shown is written."""
+    shop = on_postgresql(postgresql)
+    shop.query(f"CREATE TYPE mood AS ENUM ('glad'); ALTER TABLE orders ADD COLUMN v {kind}")
+    await shop.write(await shop.prepared(values={"v": value}, where={"id": 1}))
+    assert shop.query("SELECT id FROM orders WHERE v IS NOT NULL") == [(1,)]
+
+
+@pytest.mark.server
+async def test_what_a_trigger_stores_otherwise_is_taken_back(postgresql: Postgresql) -> None:
+    """T09, T25: what the statement has stored is compared with what people saw, before the commit."""
+    shop = on_postgresql(postgresql)
+    shop.query(
+        "CREATE FUNCTION double() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$BEGIN NEW.amount = 2 * NEW.amount; RETURN NEW; END$$;"
+        "CREATE TRIGGER double BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION double()"
+    )
+    before = shop.contents()
+    action = await shop.prepared(values={"amount": "7.50"})
+    with pytest.raises(ActionRefusedError, match=r'amount \(NUMERIC\(10, 2\)\) .* "15.00", not as shown'):
+        await shop.write(action)
+    assert shop.contents() == before
+    assert shop.begun == []
+
+
+@pytest.mark.server
+async def test_a_name_that_postgresql_cuts_off_is_taken_back(postgresql: Postgresql) -> None:
+    """T25: what the look beforehand does not tell, the comparison of what was stored does."""
+    shop = on_postgresql(postgresql)
+    shop.query("ALTER TABLE orders ADD COLUMN v NAME")
+    with pytest.raises(ActionRefusedError, match=f'would be stored as "{"x" * 63}", not as shown'):
+        await shop.write(await shop.prepared(values={"v": "x" * 64}))
+    assert shop.query("SELECT id FROM orders WHERE v IS NOT NULL") == []
+
+
+async def test_what_a_file_stores_otherwise_is_taken_back(tmp_path: Path) -> None:
+    """T25: SQLite makes numbers of such texts in columns of dates."""
+    shop = on_sqlite(tmp_path)
+    before = shop.contents()
+    with pytest.raises(ActionRefusedError, match="would be stored as 2026, not as shown"):
+        await shop.write(await shop.prepared(values={"due": "2026"}, where={"id": 1}))
+    assert shop.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "why"),
+    [
+        ("orders", {"id": 8, "note": "x"}, "a row of orders needs status too"),
+        ("orders", {"id": 8, "status": None}, "status must not be null"),
+        ("orders", {"id": 7, "status": "x"}, "orders has a row with this id already"),
+        ("customers", {"id": 2, "email": "ada@example.com"}, "customers has a row with this email already"),
+    ],
+)
+async def test_nobody_is_asked_about_a_row_that_does_not_fit(
+    shop: Shop, table: str, values: dict[str, Any], why: str
+) -> None:
+    """A missing value, or a key that is taken, is told to the agent at once."""
+    with pytest.raises(ActionRefusedError, match=why):
+        await shop.prepared(operation="insert", table=table, values=values, where=None)
+
+
+async def test_what_a_database_gives_by_itself_need_not_be_said(shop: Shop) -> None:
+    """Defaults, row numbers and keys that hold null ask for no value; keys of several columns need all."""
+    number = "INTEGER" if shop.database.is_sqlite else "INTEGER GENERATED ALWAYS AS IDENTITY"
+    shop.query("DROP TABLE customers" + ("" if shop.database.is_sqlite else " CASCADE"))
+    shop.query(
+        f"CREATE TABLE customers (id {number} PRIMARY KEY NOT NULL, email TEXT UNIQUE,"
+        " city TEXT NOT NULL DEFAULT 'x', street TEXT NOT NULL, UNIQUE (city, street))"
+    )
+    values: dict[str, Any] = {"street": "a", "email": None}
+    for _ in "ab":
+        await shop.write(
+            await shop.prepared(operation="insert", table="customers", values=values, where=None)
+        )
+        values = {"street": "a", "city": "y"}
+    with pytest.raises(ActionRefusedError, match="a row with this city, street already"):
+        await shop.prepared(operation="insert", table="customers", values=values, where=None)
+    assert len(shop.query("SELECT * FROM customers")) == 2
+
+
+async def test_only_what_an_operation_has_is_shown_and_offered(shop: Shop) -> None:
+    """An insert has no condition and a deletion no values: neither can be edited in."""
+    actions = Actions({NAME: shop.kind})
+    values = {"id": 8, "status": "open"}
+    for asked, has, lacks in (
+        ({"operation": "insert", "values": values, "where": None}, "values", "where"),
+        ({"operation": "delete", "values": None, "where": {"id": 1}}, "where", "values"),
+    ):
+        proposal = Proposal(type=NAME, parameters=UPDATE | asked)
+        item, _ = await actions.prepare(proposal)
+        facts = shown(shop, item.action)
+        assert has.capitalize() in facts
+        assert lacks.capitalize() not in facts
+        assert [field.name for field in item.editable] == [has]
+
+
+async def test_a_database_that_is_not_known_is_named(shop: Shop) -> None:
+    """Whoever mistyped a database reads what was not found, and what is there."""
+    with pytest.raises(ActionRefusedError, match="'shopp' is not known; name one of shop"):
+        await shop.prepared(database="shopp")
+
+
+@pytest.mark.server
+async def test_a_role_needs_its_operation_and_to_read_and_lock(postgresql: Postgresql) -> None:
+    """Looking at definitions and holding them needs no right of its own; to delete, rows are locked."""
+    owner = on_postgresql(postgresql)
+    cases: dict[str, dict[str, Any]] = {
+        "insert": {"values": {"id": 8, "status": "x"}, "where": None},
+        "update": {"where": {"id": 1}},
+        "delete": {"values": None, "where": {"id": 1}},
+    }
+    name = owner.database.url.rpartition("/")[2]
+    for operation, asked in cases.items():
+        role = f"{operation}_{name}"
+        owner.query(
+            f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}';"
+            f"GRANT SELECT, {'UPDATE, ' if operation == 'delete' else ''}{operation} ON orders TO {role}"
+        )
+        database = replace(owner.database, url=owner.database.url.replace("owner@", f"{role}@"))
+        shop = Shop(database, owner.query)
+        receipt = await shop.write(await shop.prepared(operation=operation, **asked))
+        assert receipt.status is ReceiptStatus.DONE
+
+
 # --- over what ---------------------------------------------------------------------------------------------
 
 
@@ -415,10 +736,11 @@ async def test_a_store_that_fails_at_the_point_of_no_return_takes_it_back(shop: 
 
 async def test_what_the_database_refuses_has_failed(shop: Shop) -> None:
     """A constraint is a final answer: failed with the database's words, and nothing is left of it."""
-    before = shop.contents()
     action = await shop.prepared(
-        operation="insert", table="customers", values={"id": 2, "email": "ada@example.com"}, where=None
+        operation="insert", table="customers", values={"id": 2, "email": "bob@example.com"}, where=None
     )
+    shop.query("UPDATE customers SET email = 'bob@example.com' WHERE id = 1")
+    before = shop.contents()
     receipt = await shop.write(action)
     assert receipt.status is ReceiptStatus.FAILED
     assert "unique" in receipt.summary.lower()

@@ -23,6 +23,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import TableClause
 from sqlalchemy.types import NullType, TypeEngine
 
+from gateway.actions.database_table import Table, hold
 from gateway.actions.refusal import ActionRefusedError
 
 SQLITE = "sqlite:///"
@@ -33,9 +34,8 @@ _VERBS = {"insert": sqlite3.SQLITE_INSERT, "update": sqlite3.SQLITE_UPDATE, "del
 _HARMLESS = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_RECURSIVE}
 )
-
-_FOREIGN_KEYS = sa.text("SELECT * FROM pragma_foreign_key_list(:name)")
-_SPREADING = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
+_NEVER_REPLACE = "OR ABORT"
+"""Outdoes `ON CONFLICT REPLACE` of a table in SQLite, which would delete a row that nobody was shown."""
 
 Scalar = str | int | float | bool | None
 
@@ -79,7 +79,10 @@ class Database:
     def writing(self, operation: str, table: str) -> sa.Connection:
         """Connect for one operation on one table, with a transaction begun; closing it takes all back.
 
+        Until then nobody else can give the table triggers, rules or foreign keys.
+
         Raises:
+            ActionRefusedError: there is no such table.
             sqlalchemy.exc.SQLAlchemyError: the database does not answer, or is locked.
         """
         connection = self._engine(mode="rw").connect()
@@ -88,6 +91,8 @@ class Database:
                 connection.exec_driver_sql("PRAGMA foreign_keys = ON")
                 _confine(connection, _VERBS[operation], table)
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                hold(connection, table)
         except BaseException:
             connection.close()
             raise
@@ -170,10 +175,11 @@ class Statement:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
         self._database, self._change = database, change
-        self._columns = _reflected(connection, change.table)
-        _check_alone(connection, change)
+        self._found = found = Table.found(connection, change.table, change.operation, change.values)
+        self._columns, self.triggers = found.columns, found.triggers
         kinds = {name: NullType() if database.is_sqlite else kind for name, kind in self._columns.items()}
-        self._table = sa.table(change.table, *(sa.column(name, kind) for name, kind in kinds.items()))
+        columns = (sa.column(name, kind) for name, kind in kinds.items())
+        self._table = sa.table(change.table, *columns, schema=found.schema)
         self.values = {
             f"set_{name}": self._bound("values", name, each) for name, each in change.values.items()
         }
@@ -205,10 +211,56 @@ class Statement:
         """Carry it out in the connection's transaction, and say how many rows it touched.
 
         Raises:
+            ActionRefusedError: a value was stored as another one; the transaction is to be taken back.
             sqlalchemy.exc.SQLAlchemyError: the database refused, or does not answer.
         """
-        counted = self._statement.execution_options(preserve_rowcount=True)
-        return connection.execute(counted, {**self.values, **self.where}).rowcount
+        if self._change.operation == "delete":
+            counted = self._statement.execution_options(preserve_rowcount=True)
+            return connection.execute(counted, self.where).rowcount
+        written = [self._table.c[name] for name in self._change.values]
+        stored = connection.execute(self._statement.returning(*written), {**self.values, **self.where}).all()
+        for row in stored:
+            self._check_stored(row)
+        return len(stored)
+
+    def check_fit(self, connection: sa.Connection) -> None:
+        """Refuse, before people are asked, what the table's definition and rows would not let in as it is.
+
+        Raises:
+            ActionRefusedError: a value is missing, repeats a key, or would be stored as another one.
+            sqlalchemy.exc.SQLAlchemyError: the database refuses a value, or does not answer.
+        """
+        given = {name for name, value in self._change.values.items() if value is not None}
+        if empty := self._found.filled & (self._change.values.keys() - given):
+            raise ActionRefusedError(f"values: {', '.join(sorted(empty))} must not be null")
+        if self._change.operation == "insert":
+            self._check_new(connection, given)
+        # SQLite has no types of its own to ask: there it is seen when it is stored.
+        if not self._database.is_sqlite and self.values:
+            kinds = [self._columns[name] for name in self._change.values]
+            keys = zip(self.values, kinds, strict=True)
+            cast = sa.select(*(sa.cast(sa.bindparam(key, type_=kind), kind) for key, kind in keys))
+            self._check_stored(connection.execute(cast, self.values).one())
+
+    def _check_new(self, connection: sa.Connection, given: set[str]) -> None:
+        table = self._change.table
+        if missing := self._found.needed - given:
+            raise ActionRefusedError(f"values: a row of {table} needs {', '.join(sorted(missing))} too")
+        for key in self._found.keys:
+            if given >= set(key):
+                same = (self._table.c[name] == sa.bindparam(f"set_{name}") for name in key)
+                bound = {f"set_{name}": self.values[f"set_{name}"] for name in key}
+                if connection.execute(sa.select(sa.true()).where(*same).limit(1), bound).first():
+                    raise ActionRefusedError(
+                        f"values: {table} has a row with this {', '.join(key)} already, and takes only one"
+                    )
+
+    def _check_stored(self, row: Sequence[Any]) -> None:
+        for name, told, stored in zip(self._change.values, self.values.values(), row, strict=True):
+            kind = self._columns[name]
+            if not _is_same(told, stored, kind):
+                found = json.dumps(_plain(stored), ensure_ascii=False)
+                raise ActionRefusedError(f"values: {name} ({kind}) would be stored as {found}, not as shown")
 
     def _condition(self, name: str, wanted: Any) -> ColumnElement[bool]:
         column = self._table.c[name] if name in self._columns else None
@@ -246,60 +298,16 @@ def is_name(text: Any) -> bool:
     return isinstance(text, str) and _NAME.fullmatch(text) is not None
 
 
-def _reflected(connection: sa.Connection, table: str) -> dict[str, TypeEngine[Any]]:
-    inspector = sa.inspect(connection)
-    if table not in inspector.get_table_names():
-        raise ActionRefusedError(f"table: there is no table {table} in the database")
-    return {str(column["name"]): column["type"] for column in inspector.get_columns(table)}
-
-
-def _check_alone(connection: sa.Connection, change: Change) -> None:
-    """Refuse what foreign keys would carry on into other tables: people are not shown those rows."""
-    for other, column, rules in _references(connection, change.table):
-        spread = rules.get(change.operation, "").upper()
-        is_touched = change.operation == "delete" or column is None or column in change.values
-        if spread in _SPREADING and is_touched:
-            raise ActionRefusedError(
-                f"table: {change.operation} in {change.table} would also change {other}"
-                f" ({spread} of its foreign key), which people are not shown"
-            )
-
-
-def _references(connection: sa.Connection, table: str) -> Iterator[tuple[str, str | None, Mapping[str, str]]]:
-    """Yield the foreign keys that lead to a table: from where, to which column, what follows from a change.
-
-    In SQLite the column may be None, which means the primary key.
-    """
-    inspector = sa.inspect(connection)
-    if connection.dialect.name == "sqlite":
-        # SQLAlchemy reads the rules there from the text of the schema, and overlooks some.
-        for other in inspector.get_table_names():
-            keys = connection.execute(_FOREIGN_KEYS, {"name": other}).mappings()
-            for key in keys:
-                if key["table"].lower() == table.lower():
-                    yield other, key["to"], {"delete": key["on_delete"], "update": key["on_update"]}
-        return
-    for (_, other), found in inspector.get_multi_foreign_keys().items():
-        for each in found:
-            if each["referred_table"] == table:
-                rules = each.get("options", {})
-                for column in each["referred_columns"]:
-                    yield (
-                        str(other),
-                        column,
-                        {"delete": rules.get("ondelete", ""), "update": rules.get("onupdate", "")},
-                    )
-
-
 def _statement(
     table: TableClause, change: Change, conditions: Sequence[ColumnElement[bool]]
 ) -> sa.Insert | sa.Update | sa.Delete:
     values = {name: sa.bindparam(f"set_{name}", type_=table.c[name].type) for name in change.values}
     match change.operation:
         case "insert":
-            return sa.insert(table).values(values)
+            return sa.insert(table).prefix_with(_NEVER_REPLACE, dialect="sqlite").values(values)
         case "update":
-            return sa.update(table).values(values).where(*conditions)
+            update = sa.update(table).prefix_with(_NEVER_REPLACE, dialect="sqlite")
+            return update.values(values).where(*conditions)
         case _:
             return sa.delete(table).where(*conditions)
 
@@ -355,10 +363,14 @@ def _fitted(value: Scalar, kind: TypeEngine[Any]) -> Any:
     except NotImplementedError:
         raise ValueError("cannot be written, its type is not supported") from None
     if wanted in _FROM_TEXT and isinstance(value, str):
-        read = _FROM_TEXT[wanted](value)
-        if getattr(kind, "timezone", False) and getattr(read, "tzinfo", None) is None:
-            raise ValueError("needs an offset, such as +01:00 or Z")
-        return read
+        form, read = _FROM_TEXT[wanted]
+        if not form.fullmatch(value):
+            raise ValueError(f"needs the plain form of {_FORMS[wanted]}")
+        fitted = read(value)
+        if wanted in {datetime, time} and (fitted.tzinfo is not None) != getattr(kind, "timezone", False):
+            has_zone = fitted.tzinfo is not None
+            raise ValueError("keeps no offset" if has_zone else "needs an offset, such as +01:00 or Z")
+        return fitted
     if wanted is Decimal and type(value) in {int, float}:
         return Decimal(repr(value))
     if wanted is float and type(value) is int:
@@ -380,13 +392,29 @@ _WORDS: Mapping[type, str] = {
     float: "a number",
     str: "a text",
 }
-_FROM_TEXT: Mapping[type, Any] = {
-    date: date.fromisoformat,
-    datetime: datetime.fromisoformat,
-    time: time.fromisoformat,
-    Decimal: Decimal,
-    UUID: UUID,
+_FORMS: Mapping[type, str] = {
+    date: "2026-03-31",
+    datetime: "2026-03-31T23:59:59",
+    time: "23:59:59",
+    Decimal: "1234.50",
+    UUID: "01234567-89ab-cdef-0123-456789abcdef",
 }
+_DATE, _TIME = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?"
+# Python reads more forms, of which people would not see what they mean: 2026-W01-1, NaN, 1_0, other digits.
+_FROM_TEXT: Mapping[type, tuple[re.Pattern[str], Any]] = {
+    date: (re.compile(_DATE, re.ASCII), date.fromisoformat),
+    datetime: (re.compile(f"{_DATE}[T ]{_TIME}", re.ASCII), datetime.fromisoformat),
+    time: (re.compile(_TIME, re.ASCII), time.fromisoformat),
+    Decimal: (re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII), Decimal),
+    UUID: (re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"), UUID),
+}
+
+
+def _is_same(told: Any, stored: Any, kind: TypeEngine[Any]) -> bool:
+    if isinstance(told, str) and isinstance(stored, str) and isinstance(kind, sa.CHAR):
+        # PostgreSQL fills these up with spaces, which count for nothing.
+        return told.rstrip(" ") == stored.rstrip(" ")
+    return bool(told == stored)
 
 
 def _plain(value: Any) -> Scalar:

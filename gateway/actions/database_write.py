@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from gateway.actions.database import Change, Database, Rows, Statement, is_name
 from gateway.actions.refusal import ActionRefusedError
@@ -43,6 +43,10 @@ class DatabaseWrite:
         check_allowed(database, change)
         try:
             statement, rows = await asyncio.to_thread(_looked_up, database, change)
+        except (DataError, IntegrityError) as error:
+            raise ActionRefusedError(
+                f"values, where: {database.name} refuses what they hold: {reason(error)}"
+            ) from error
         except SQLAlchemyError as error:
             raise ActionRefusedError(f"database: {database.name} does not answer: {reason(error)}") from error
         if change.operation != "insert":
@@ -53,9 +57,10 @@ class DatabaseWrite:
                 "database": database.name,
                 "operation": change.operation,
                 "table": change.table,
-                "values": dict(change.values),
-                "where": dict(change.where),
+                **({"values": dict(change.values)} if change.values else {}),
+                **({"where": dict(change.where)} if change.where else {}),
                 "statement": statement.text,
+                "triggers": dict(statement.triggers),
                 "rows": rows.count,
                 "rows_sha256": rows.sha256,
                 "first_rows": [dict(row) for row in rows.first],
@@ -67,12 +72,13 @@ class DatabaseWrite:
             return next(iter(self._databases.values()))
         found = self._databases.get(name) if isinstance(name, str) else None
         if found is None:
-            raise ActionRefusedError(f"database: name one of {', '.join(sorted(self._databases))}")
+            unknown = "" if name is None else f"{name!r} is not known; "
+            raise ActionRefusedError(f"database: {unknown}name one of {', '.join(sorted(self._databases))}")
         return found
 
     def proposed(self, action: Action) -> Mapping[str, Any]:
         """Keep what an agent or editor may say; statement and rows are found out anew."""
-        return {name: action.parameters[name] for name in _AUTHORED}
+        return {name: action.parameters[name] for name in _AUTHORED if name in action.parameters}
 
     def summary(self, action: Action) -> str:
         """Say what happens to how many rows of which table."""
@@ -95,7 +101,7 @@ class DatabaseWrite:
 def change_of(action: Action) -> Change:
     """Take the change out of a prepared action."""
     shown = action.parameters
-    return Change(shown["operation"], shown["table"], shown["values"], shown["where"])
+    return Change(shown["operation"], shown["table"], shown.get("values", {}), shown.get("where", {}))
 
 
 def check_allowed(database: Database, change: Change) -> None:
@@ -120,6 +126,7 @@ def reason(error: SQLAlchemyError) -> str:
 def _looked_up(database: Database, change: Change) -> tuple[Statement, Rows]:
     with database.reading() as connection:
         statement = Statement(connection, database, change)
+        statement.check_fit(connection)
         return statement, statement.rows(connection, SHOWN_ROWS)
 
 
@@ -168,8 +175,13 @@ def _check_count(count: int, most: int) -> None:
 def _rows(shown: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("Database", shown["database"])
     yield Row("Statement", shown["statement"])
-    yield Row("Values", _json(shown["values"]))
-    yield Row("Where", _json(shown["where"]))
+    if shown["triggers"]:
+        yield Row(
+            "Triggers", "\n".join(f"{name}: SHA-256 {each}" for name, each in shown["triggers"].items())
+        )
+    for name in ("values", "where"):
+        if name in shown:
+            yield Row(name.capitalize(), _json(shown[name]))
     if shown["operation"] == "insert":
         return
     yield Row("Rows now", f"{shown['rows']}, SHA-256 {shown['rows_sha256']}")

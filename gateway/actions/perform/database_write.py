@@ -57,7 +57,7 @@ class DatabaseWriter:
             raise ActionRefusedError(f"{shown['database']} is no longer configured; nothing was changed")
         change = change_of(action)
         check_allowed(database, change)
-        told = {name: shown[name] for name in ("database", "statement", "values", "where")}
+        told = {name: shown[name] for name in ("database", "statement", "values", "where") if name in shown}
         try:
             with _nothing_done():
                 connection, count = await asyncio.to_thread(_execute, database, change, shown)
@@ -76,16 +76,23 @@ class DatabaseWriter:
 
 def _execute(database: Database, change: Change, shown: Mapping[str, Any]) -> tuple[sa.Connection, int]:
     """Run the statement, and leave its transaction open."""
-    with database.reading() as reader:
-        statement = Statement(reader, database, change)
-    if statement.text != shown["statement"]:
-        raise ActionRefusedError(f"{change.table} has changed since it was shown; nothing was done")
     connection = database.writing(change.operation, change.table)
     try:
-        return connection, _executed(connection, statement, database, shown)
+        return connection, _executed(connection, _held(database, change, shown), database, shown)
     except BaseException:
         connection.close()
         raise
+
+
+def _held(database: Database, change: Change, shown: Mapping[str, Any]) -> Statement:
+    """Build the statement anew, of a table that stays as it is read here until the commit."""
+    with database.reading() as reader:
+        statement = Statement(reader, database, change)
+    if (statement.text, statement.triggers) != (shown["statement"], shown.get("triggers")):
+        raise ActionRefusedError(
+            f"{change.table} or its triggers have changed since they were shown; nothing was done"
+        )
+    return statement
 
 
 def _executed(

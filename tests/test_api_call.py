@@ -401,6 +401,14 @@ def everywhere(port: int) -> list[str]:
     ]
 
 
+async def test_an_inner_address_needs_to_be_allowed() -> None:
+    """T24: whoever meant it learns which key of the configuration lets it."""
+    with pytest.raises(
+        ActionRefusedError, match=r"10\.0\.0\.1 is no public address, and not in allow_private"
+    ):
+        await calls(service("http://10.0.0.1/")).prepare({"method": "POST", "url": "http://10.0.0.1/"})
+
+
 async def test_sixty_addresses_reach_nothing() -> None:
     """T24, V15: however an inner address is written, allowed by name or not, nobody connects."""
     async with web() as server:
@@ -435,7 +443,7 @@ async def test_every_address_of_a_name_must_be_public(found: list[str]) -> None:
     async with web() as server:
         kind = calls(service(f"http://api.example.com:{server.port}/"))
         action = await kind.prepare(proposed(f"http://api.example.com:{server.port}/x"))
-        with pytest.raises(ActionRefusedError, match="not public; nothing was sent"):
+        with pytest.raises(ActionRefusedError, match="not public and not in allow_private; nothing was sent"):
             await caller(kind, resolve=resolving(found)).perform(action, Line().attempt)
     assert server.connects == 0
 

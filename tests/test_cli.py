@@ -205,10 +205,16 @@ def test_a_question_is_taken_back(home: Path, approval: Approval) -> None:
     assert printed(home, "cancel", approval.id, code=Exit.NOT_SO)["answer"] == "already-decided"
 
 
+@pytest.mark.parametrize("command", [("graphs", "check"), ("adopt",)])
+def test_help_names_the_table_of_a_graph(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """What stands in brackets is taken for markup by the help's printer, and would be missing."""
+    assert "graphs.NAME" in gateway(tmp_path, *command, "--help").stdout
+
+
 def test_there_must_be_a_doubt_to_resolve(home: Path, approval: Approval) -> None:
     """Resolving needs the word, and something to resolve."""
     assert "in doubt" in gateway(home, "resolve", approval.id, "--done", code=Exit.NOT_SO).stderr
-    gateway(home, "resolve", approval.id, code=Exit.USAGE)
+    assert "--done or --not-done" in gateway(home, "resolve", approval.id, code=Exit.USAGE).stderr
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ class ApiCall:
         if method not in METHODS:
             raise ActionRefusedError(f"method: one of {', '.join(METHODS)} is needed")
         if (address := url.address) and not (is_public(address) or is_within(address, self.private)):
-            raise ActionRefusedError(f"url: {url.host} is no public address")
+            raise ActionRefusedError(f"url: {url.host} is no public address, and not in allow_private")
         found = sorted((each for each in self.services if each.serves(url)), key=_depth)
         if not found:
             known = ", ".join(str(each.url) for each in self.services)

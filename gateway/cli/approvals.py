@@ -194,7 +194,10 @@ def resolve(
     approval: ApprovalId,
     config: ConfigFile = DEFAULT_CONFIG,
     *,
-    done: Annotated[bool, typer.Option("--done/--not-done", help="Whether it was done after all.")],
+    done: Annotated[
+        bool | None,
+        typer.Option("--done/--not-done", help="Whether it was done after all; one of the two is needed."),
+    ] = None,
     by: Annotated[str, typer.Option(help="Who looked.", show_default="you")] = "",
     as_json: Json = False,
 ) -> None:
@@ -202,6 +205,8 @@ def resolve(
     from gateway.service import NotInDoubtError
 
     asked = approval_number(approval)
+    if done is None:
+        fail("say --done or --not-done", Exit.USAGE)
     who = by or getpass.getuser()
     try:
         receipt = with_service(config, lambda service: service.resolve(asked, who, done=done))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 graphs_app = typer.Typer(help="Look at the graphs of your own.", no_args_is_help=True)
-GraphName = Annotated[str, typer.Argument(help="Name of the graph, as in `[graphs.NAME]`.")]
+GraphName = Annotated[str, typer.Argument(help="Name of the graph: NAME of a table graphs.NAME.")]
 
 
 @graphs_app.command("check")

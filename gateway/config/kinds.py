@@ -67,6 +67,12 @@ def _file_mode(text: str) -> str:
     return text.zfill(4)
 
 
+def _quoted_mode(value: Any) -> Any:
+    if isinstance(value, int) and re.fullmatch("[67][0-7]{2}", str(value)):
+        raise ValueError(f'must be text, not {value}: write "0{value}"')
+    return value
+
+
 def _host(text: str) -> str:
     if not _HOST.fullmatch(text):
         raise ValueError(f"must be the name or the IP address of a host, not {text!r}")
@@ -240,7 +246,7 @@ def _database_url(text: str, info: ValidationInfo) -> str:
 
 
 Line = Annotated[str, AfterValidator(_line)]
-FileMode = Annotated[str, AfterValidator(_file_mode)]
+FileMode = Annotated[str, BeforeValidator(_quoted_mode), AfterValidator(_file_mode)]
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Whole = Annotated[int, Field(strict=True)]

@@ -106,7 +106,9 @@ class ApiCaller:
         wrong = [each for each in found if not (is_public(each) or is_within(each, self.calls.private))]
         if wrong or not found:
             named = ", ".join(map(str, wrong)) or "no address"
-            raise ActionRefusedError(f"{url.host} leads to {named}, which is not public; nothing was sent")
+            raise ActionRefusedError(
+                f"{url.host} leads to {named}, which is not public and not in allow_private; nothing was sent"
+            )
         return found[:_MOST_ADDRESSES]
 
 

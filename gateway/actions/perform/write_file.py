@@ -167,7 +167,7 @@ class _Target:
             with suppress(FileExistsError):
                 # Only a rename replaces, and it needs a name to start from.
                 if not copy.is_named:
-                    os.link(copy.held, self.beside, dst_dir_fd=folder)
+                    os.link(copy.held, self.beside, dst_dir_fd=folder, follow_symlinks=True)
             self._check_beside(folder, copy)
             os.rename(self.beside, name, src_dir_fd=folder, dst_dir_fd=folder)
             return
@@ -176,7 +176,7 @@ class _Target:
                 self._check_beside(folder, copy)
                 os.link(self.beside, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
             else:
-                os.link(copy.held, name, dst_dir_fd=folder)
+                os.link(copy.held, name, dst_dir_fd=folder, follow_symlinks=True)
         except FileExistsError:
             raise ActionRefusedError(
                 f"{self.action.parameters['path']} is there now; nothing was written"

@@ -478,13 +478,13 @@ async def test_a_trigger_belongs_to_what_is_shown(shop: Shop) -> None:
 
 
 @pytest.mark.server
-async def test_a_table_is_held_until_the_commit(postgresql: Postgresql) -> None:
-    """T09: after the last look at the table's triggers and keys nobody can add one before the commit."""
+def test_a_table_is_held_while_it_is_written_to(postgresql: Postgresql) -> None:
+    """T09: from before the last look at the table's triggers and keys, nobody can add one until the end."""
     shop = on_postgresql(postgresql)
-    action = await shop.prepared()
     add = "CREATE TABLE parts (item INTEGER REFERENCES orders (id) ON DELETE CASCADE)"
-    with pytest.raises(psycopg.errors.LockNotAvailable):
-        await shop.write(action, lambda: shop.query(f"SET lock_timeout = '100ms'; {add}"))
+    with closing(shop.database.writing("delete", "orders")), pytest.raises(psycopg.errors.LockNotAvailable):
+        shop.query(f"SET lock_timeout = '100ms'; {add}")
+    shop.query(add)
 
 
 KEPT: list[tuple[str, Any]] = [
@@ -646,7 +646,7 @@ async def test_a_database_that_is_not_known_is_named(shop: Shop) -> None:
 
 @pytest.mark.server
 async def test_a_role_needs_its_operation_and_to_read_and_lock(postgresql: Postgresql) -> None:
-    """Looking at definitions and holding them needs no right of its own; to delete, rows are locked (UPDATE)."""
+    """Looking at definitions and holding them needs no right of its own; to delete, rows are locked."""
     owner = on_postgresql(postgresql)
     cases: dict[str, dict[str, Any]] = {
         "insert": {"values": {"id": 8, "status": "x"}, "where": None},

@@ -199,6 +199,18 @@ async def test_one_item_of_several_is_decided_by_its_number(tmp_path: Path) -> N
         assert [each["item"] for each in shown["votes"]] == [2, None]
 
 
+async def test_a_late_answer_that_names_the_thread_reaches_no_later_question(site: Site) -> None:
+    """T08: the same post again is about the question that its sender saw, which is decided."""
+    first = await site.office.asked()
+    decided = {"thread_id": first.thread, "decision": "approved"}
+    assert (await call(site, "POST", "/approve", decided, VOTER)).status_code == 200
+    await site.office.stops(first.thread, Pending("interrupt-2", question()))
+    late = await call(site, "POST", "/approve", decided, VOTER)
+    assert (late.status_code, late.json()["error"]) == (409, "changed")
+    (second,) = late.json()["approvals"]
+    assert second != first.id
+
+
 async def test_one_item_of_several_is_not_edited(tmp_path: Path) -> None:
     """Neither by its number nor without it; nothing is replaced."""
     async with open_site(tmp_path / "gateway.sqlite3", FOREIGN) as site:

@@ -231,11 +231,12 @@ def _named(tx: Transaction, decided: ApproveRequest) -> str:
     if not still_open:
         known = [approval.id for approval in approvals]
         raise RefusedError(409, "none-open", "no approval of the thread is open", more={"approvals": known})
-    if any(approval.id == still_open[0] and approval.replaces for approval in approvals):
+    if len(approvals) > 1:
+        # An answer that is late, or sent twice, must not reach the question that came after its own.
         raise RefusedError(
             409,
             "changed",
-            "the action was changed since it was asked; look at it and name it by approval_id",
+            "this is not the first question of the thread; look at it and name it by approval_id",
             more={"approvals": still_open},
         )
     return still_open[0]

@@ -22,6 +22,7 @@ from gateway.core.policy import POLICY, Decider, Policy
 from gateway.core.tokens import Purpose
 from gateway.graphs import Pending, Progress
 from gateway.service import Ballot, IdempotencyKeyReusedError, NotInDoubtError
+from gateway.service.reports import QUESTIONS_PER_THREAD
 from gateway.store import NotFoundError, Transaction
 from gateway.store.rows import dump_item
 from letters.samples import posting
@@ -77,6 +78,19 @@ async def test_the_same_interrupt_reported_again_asks_nobody_again(office: Offic
     moved = other.__class__(**{name: getattr(other, name) for name in other.__slots__} | {"thread": thread})
     await office.service.graph_stopped(moved, progress)
     assert len(await office.effects()) == len(before) + 1
+
+
+async def test_a_thread_that_never_stops_asking_is_parked(office: Office) -> None:
+    """T63: each attempt is a question of its own, and a loop of them ends before people are worn out."""
+    asked = await office.asked()
+    thread = asked.thread
+    for n in range(1, QUESTIONS_PER_THREAD + 1):
+        await office.votes(asked, Verdict.REJECT, comment="no")
+        await office.stops(thread, Pending(f"again-{n}", question()))
+        found = await office.store.read(lambda tx: tx.approvals_of(thread))
+        asked = next((each for each in found if each.state is State.OPEN), asked)
+    assert len(found) == QUESTIONS_PER_THREAD
+    assert await thread_state(office, thread) is ThreadState.PARKED
 
 
 async def test_low_risk_passes_by_policy_and_is_recorded_like_any_vote(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ class _Park:
     why: str
 
 
+QUESTIONS_PER_THREAD = 100
+"""Questions that a thread may put to people; a loop that never ends would wear them out."""
 _SENT = frozenset({RowState.DONE, RowState.IN_DOUBT})
 """States of an action that may have left."""
 
@@ -195,6 +197,10 @@ class Reports(UseCases):
         match asked:
             case _Ask(approval=approval):
                 if tx.is_asked(thread.id, approval.interrupt):
+                    return None
+                if len({each.interrupt for each in tx.approvals_of(thread.id)}) >= QUESTIONS_PER_THREAD:
+                    why = f"it has asked {QUESTIONS_PER_THREAD} questions, and is not let ask any more"
+                    self._ledger.park(tx, thread.id, why, now)
                     return None
                 outcome = decide(approval, Asked(approval), now)
                 self._ledger.commit(tx, thread.id, outcome, now)
